@@ -92,7 +92,9 @@ class TaskSet(BaseModel):
             TaskError: No task is of that split.
         """
         if name not in self.splits:
-            raise TaskError(f"task set {self.name!r} has no split {name!r}; it has {', '.join(self.splits) or 'no task'}")
+            raise TaskError(
+                f"task set {self.name!r} has no split {name!r}; it has {', '.join(self.splits) or 'no task'}"
+            )
         return self.filter(lambda task: task.split == name)
 
     def filter(self, keep: Callable[[Task], bool]) -> "TaskSet":

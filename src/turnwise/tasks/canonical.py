@@ -19,7 +19,9 @@ def canonical_json(value: JsonValue | Mapping[str, object] | Sequence[object]) -
     try:
         return rfc8785.dumps(value)  # type: ignore[arg-type]
     except rfc8785.CanonicalizationError as error:
-        raise TaskError(f"cannot be hashed: {error}; use plain JSON values, and text for integers past 2**53") from error
+        raise TaskError(
+            f"cannot be hashed: {error}; use plain JSON values, and text for integers past 2**53"
+        ) from error
 
 
 def digest(value: JsonValue | Mapping[str, object] | Sequence[object]) -> str:

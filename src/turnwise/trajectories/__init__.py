@@ -2,3 +2,45 @@
 
 if __name__ != "turnwise.trajectories":
     raise ImportError(f"import turnwise.trajectories, not {__name__}")
+
+from turnwise.trajectories.records import (
+    SOURCES,
+    VOLATILE,
+    Attempt,
+    ContextRecord,
+    CriticValues,
+    Failure,
+    Hint,
+    Judgement,
+    PanelRef,
+    Span,
+    Timings,
+    TokenSequence,
+    Trajectory,
+    Turn,
+    Usage,
+    episode_id,
+    group_uid,
+    stable_seed,
+)
+
+__all__ = [
+    "SOURCES",
+    "VOLATILE",
+    "Attempt",
+    "ContextRecord",
+    "CriticValues",
+    "Failure",
+    "Hint",
+    "Judgement",
+    "PanelRef",
+    "Span",
+    "Timings",
+    "TokenSequence",
+    "Trajectory",
+    "Turn",
+    "Usage",
+    "episode_id",
+    "group_uid",
+    "stable_seed",
+]

@@ -1,0 +1,64 @@
+"""The ``turnwise`` command: its groups, and the one place where an error becomes a line and an exit code."""
+
+import importlib
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from turnwise.errors import TurnwiseError
+
+COMMANDS: dict[str, str] = {}
+"""Command name → ``module:function`` of a plain command, in the order ``--help`` shows them."""
+
+GROUPS: dict[str, str] = {}
+"""Group name → ``module:app`` of a typer app with sub-commands."""
+
+
+def _load(target: str) -> object:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def build() -> typer.Typer:
+    """Assemble the command from its parts; a part must not import anything heavy at its top."""
+    app = typer.Typer(
+        name="turnwise",
+        help="A gym for LLM agents that gives every turn its credit.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+    for name, target in COMMANDS.items():
+        app.command(name)(_load(target))  # type: ignore[type-var]
+    for name, target in GROUPS.items():
+        group = _load(target)
+        assert isinstance(group, typer.Typer), f"{target} is no typer app"
+        app.add_typer(group, name=name)
+    return app
+
+
+def run() -> None:
+    """Run the command; an expected error is one line on stderr and exit code 1, never a traceback."""
+    try:
+        build()()
+    except TurnwiseError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+
+
+def fail(message: str) -> None:
+    """Print one line on stderr and exit with 1."""
+    line = " ".join(message.split())
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]error[/]: {_escaped(line)}", highlight=False)
+    raise SystemExit(1)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
