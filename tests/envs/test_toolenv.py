@@ -131,7 +131,7 @@ def test_snapshot_restores_into_a_fresh_instance_and_refuses_another_task() -> N
         other = GuessEnv()
         await other.restore(snapshot, TASK)
         assert await other.state_key() == await env.state_key()
-        with pytest.raises(EnvError, match="task"):
+        with pytest.raises(EnvError, match="is of task"):
             await other.restore(snapshot, TASK.model_copy(update={"instruction": "Another."}))
 
     anyio.run(main)

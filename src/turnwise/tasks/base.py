@@ -1,9 +1,9 @@
 """What is asked: a task, and a task set whose digest is the same on every machine."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -52,6 +52,12 @@ class Task(BaseModel):
     def key(self) -> str:
         """The task's identity: sha256 over environment, instruction, data and gold."""
         return digest({"env": self.env, "instruction": self.instruction, "data": self.data, "gold": self.gold})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the task; a changed copy gets its own key."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("key", None)
+        return copied
 
     def public(self) -> PublicTask:
         """Return the task without gold, hints and tags."""
