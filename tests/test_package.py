@@ -15,7 +15,9 @@ def test_import_is_light() -> None:
 
 
 def test_command_line_starts_light() -> None:
-    code = f"import sys; from turnwise.cli.main import build; build(); print([m for m in {HEAVY!r} if m in sys.modules])"
+    code = (
+        f"import sys; from turnwise.cli.main import build; build(); print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
