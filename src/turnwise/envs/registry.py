@@ -1,20 +1,19 @@
 """Environments by name: an entry point of the group ``turnwise.envs``, or ``module:Class``."""
 
-import importlib
-from importlib.metadata import entry_points
 from typing import Any
 
 from pydantic import ValidationError
 
 from turnwise.envs.base import Env
-from turnwise.errors import ConfigError, UnknownNameError
+from turnwise.errors import ConfigError
+from turnwise.tasks import plugins
 
 GROUP = "turnwise.envs"
 
 
 def names() -> list[str]:
     """Return the registered environments' names, sorted; nothing is imported."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return list(plugins.registered(GROUP))
 
 
 def env_class(name: str) -> type[Env]:
@@ -27,16 +26,7 @@ def env_class(name: str) -> type[Env]:
         UnknownNameError: Nothing is registered by that name, or the class cannot be imported.
         ConfigError: What the name leads to is no environment.
     """
-    target = name if ":" in name else _registered(name)
-    module, _, attribute = target.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
-            raise UnknownNameError(f"environment {name!r}: there is no module {error.name!r}") from error
-        raise
-    except AttributeError as error:
-        raise UnknownNameError(f"environment {name!r}: module {module!r} has no {attribute!r}") from error
+    found = plugins.find(GROUP, name, kind="environment")
     if not (isinstance(found, type) and issubclass(found, Env)):
         raise ConfigError(f"{name!r} is no environment: {found!r} does not inherit turnwise.envs.Env")
     return found
@@ -61,10 +51,3 @@ def make(name: str, **config: Any) -> Env:
         field = ".".join(map(str, first["loc"]))
         known = ", ".join(cls.Config.model_fields)
         raise ConfigError(f"environment {name!r}: setting {field!r}: {first['msg']}; settings: {known}") from error
-
-
-def _registered(name: str) -> str:
-    found = {point.name: point.value for point in entry_points(group=GROUP)}
-    if name not in found:
-        raise UnknownNameError.of("environment", name, found, hint="Is the package that brings it installed?")
-    return found[name]

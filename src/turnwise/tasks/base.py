@@ -1,5 +1,6 @@
 """What is asked: a task, and a task set whose digest is the same on every machine."""
 
+import difflib
 import random
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -98,9 +99,10 @@ class TaskSet(BaseModel):
             TaskError: No task is of that split.
         """
         if name not in self.splits:
-            raise TaskError(
-                f"task set {self.name!r} has no split {name!r}; it has {', '.join(self.splits) or 'no task'}"
-            )
+            near = difflib.get_close_matches(name, self.splits, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            known = ", ".join(self.splits) or "no task"
+            raise TaskError(f"task set {self.name!r} has no split {name!r}.{meant} It has: {known}")
         return self.filter(lambda task: task.split == name)
 
     def filter(self, keep: Callable[[Task], bool]) -> "TaskSet":
