@@ -1,0 +1,78 @@
+"""What a run was: its whole configuration, and the machine and packages it ran on."""
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from turnwise.trajectories.records import PanelRef, Record
+
+PACKAGES = ("turnwise", "openai", "pydantic", "anyio", "httpx", "numpy", "sqlite-utils", "sqlglot", "tantivy", "torch")
+
+
+class RunRecord(Record):
+    """One run: enough to repeat it, and to refuse a comparison or a resume that would not be one."""
+
+    run: str
+    kind: Literal["eval", "train", "import", "other"] = "eval"
+    created_at: float | None = None
+    """Unix seconds; volatile."""
+    env: str
+    env_version: str
+    config_digest: str
+    env_config: dict[str, JsonValue] = Field(default_factory=dict)
+    wrappers: tuple[str, ...] = ()
+    agent: str
+    agent_config: dict[str, JsonValue] = Field(default_factory=dict)
+    model: str | None = None
+    base_url: str | None = None
+    """Without user name and password."""
+    panel: PanelRef | None = None
+    seed: int = 0
+    samples: int = 1
+    episodes: int | None = None
+    """How many the run is to hold when complete."""
+    limits: dict[str, float | None] = Field(default_factory=dict)
+    config: dict[str, JsonValue] = Field(default_factory=dict)
+    """Further settings: concurrency, retries, a trainer's whole configuration."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    machine: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def differences(self, other: "RunRecord") -> list[str]:
+        """Name what makes two runs two different measurements, as ``field: ours, theirs``; empty: the same."""
+        names = ("env", "env_version", "config_digest", "wrappers", "agent", "agent_config", "model", "seed", "limits")
+        return [
+            f"{name}: {_brief(getattr(self, name))} here, {_brief(getattr(other, name))} there"
+            for name in names
+            if getattr(self, name) != getattr(other, name)
+        ]
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that can change a result; those not installed are left out."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, JsonValue]:
+    """Return what machine this is, without its name or address."""
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "arch": platform.machine(),
+        "cpus": os.cpu_count(),
+        "python": sys.implementation.name,
+    }
