@@ -23,18 +23,26 @@ from turnwise.trajectories.records import (
     group_uid,
     stable_seed,
 )
+from turnwise.trajectories.runs import RunRecord
+from turnwise.trajectories.store import Store
+from turnwise.trajectories.tables import CreditRow, EpisodeRow, MetricRow
 
 __all__ = [
     "SOURCES",
     "VOLATILE",
     "Attempt",
     "ContextRecord",
+    "CreditRow",
     "CriticValues",
+    "EpisodeRow",
     "Failure",
     "Hint",
     "Judgement",
+    "MetricRow",
     "PanelRef",
+    "RunRecord",
     "Span",
+    "Store",
     "Timings",
     "TokenSequence",
     "Trajectory",
