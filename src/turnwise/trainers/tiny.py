@@ -1,0 +1,114 @@
+"""A tiny chat model made on the spot, so that tests and demos train without a hub.
+
+The tokenizer learns its merges from the texts given; the model is a small Qwen2 with random weights. Both are saved in
+the Hugging Face layout, so every loader that takes real weights takes these.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from turnwise.errors import ConfigError, MissingExtraError
+
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+
+CHAT_TEMPLATE = """\
+{%- for message in messages -%}
+<|im_start|>{{ message.role }}
+{{ message.content if message.content is string else message.content | map(attribute='text') | join('') }}<|im_end|>
+{% endfor -%}
+{%- if add_generation_prompt -%}
+<|im_start|>assistant
+{% endif -%}
+"""
+"""ChatML, append-only: rendering a longer conversation never changes the tokens of its beginning."""
+
+
+class TinyModel(BaseModel):
+    """Sizes of the model; the default has about 1.5 million parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vocab_size: int = 1024
+    hidden_size: int = 128
+    layers: int = 4
+    heads: int = 4
+    kv_heads: int = 2
+    intermediate_size: int = 384
+    max_positions: int = 2048
+    seed: int = 0
+
+
+def build_tiny(folder: Path, texts: Iterable[str], size: TinyModel | None = None) -> Path:
+    """Make tokenizer and model and save them.
+
+    Args:
+        folder: Where to save; made if it is not there.
+        texts: What the tokenizer learns its merges from, for example rendered episodes.
+        size: Sizes and seed; the same texts and size give the same files.
+
+    Returns:
+        The folder, loadable by ``AutoModelForCausalLM`` and ``AutoTokenizer``.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
+    sizes = size or TinyModel()
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(texts, sizes.vocab_size)
+    tokenizer.save_pretrained(folder)
+    _model(len(tokenizer), tokenizer, sizes).save_pretrained(folder)
+    return folder
+
+
+def _tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
+    try:
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+        from transformers import PreTrainedTokenizerFast
+    except ImportError as error:
+        raise MissingExtraError.of("train", "transformers") from error
+    if vocab_size < 256 + len(SPECIAL):
+        raise ConfigError(f"vocab_size must be at least {256 + len(SPECIAL)} (all bytes), got {vocab_size}")
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    inner.train_from_iterator(texts, trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def _model(vocab_size: int, tokenizer: Any, size: TinyModel) -> Any:
+    try:
+        import torch
+        from transformers import Qwen2Config, Qwen2ForCausalLM
+    except ImportError as error:
+        raise MissingExtraError.of("train", "torch") from error
+    config = Qwen2Config(
+        vocab_size=vocab_size,
+        hidden_size=size.hidden_size,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.kv_heads,
+        intermediate_size=size.intermediate_size,
+        max_position_embeddings=size.max_positions,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(size.seed)
+        return Qwen2ForCausalLM(config)
