@@ -13,5 +13,5 @@ def _load() -> Any:
     return TransformersReplica
 
 
-base._ROLLOUT_REGISTRY[(NAME, "async")] = "turnwise.trainers.verl.server.WeightSync"  # noqa: SLF001 - verl has no setter
+base._ROLLOUT_REGISTRY[(NAME, "async")] = "turnwise.trainers.verl.server.WeightSync"
 replica.RolloutReplicaRegistry.register(NAME, _load)

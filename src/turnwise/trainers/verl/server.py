@@ -150,7 +150,9 @@ class WeightSync(BaseRollout):
     async def release(self) -> None:
         """Nothing to release."""
 
-    async def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]], global_steps: int | None = None, **_: Any) -> None:
+    async def update_weights(
+        self, weights: Iterable[tuple[str, torch.Tensor]], global_steps: int | None = None, **_: Any
+    ) -> None:
         """Send the weights, a chunk at a time."""
         if self._server is None:
             self._server = ray.get_actor(actor_name(self.rank))

@@ -1,0 +1,230 @@
+"""A training recipe: one short document that says all that decides a run.
+
+A key that no part of the chosen path reads is an error, never ignored.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from turnwise.errors import ConfigError
+from turnwise.trainers.tiny import TinyModel
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EnvPart(_Part):
+    """What is trained on, and what it is measured on."""
+
+    name: str
+    config: dict[str, JsonValue] = {}
+    panel: str | None = None
+    """By default the environment's own."""
+    split: str = "train"
+    max_difficulty: int | None = None
+    """Keep tasks of at most this level."""
+    tags: tuple[str, ...] = ()
+    """Keep tasks that carry all of these."""
+    tasks: int | None = None
+    """How many to train on; None: all."""
+    eval_split: str = "test"
+    eval_tasks: int | None = None
+
+
+class LoraPart(_Part):
+    """Low-rank adapters instead of full weights."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: int = 32
+    target_modules: str = "all-linear"
+
+
+class ModelPart(_Part):
+    """The policy: a name or folder that ``transformers`` loads, or a tiny one made on the spot."""
+
+    path: str | None = None
+    tiny: TinyModel | None = None
+    lora: LoraPart | None = None
+    gradient_checkpointing: bool = False
+    remove_padding: bool = False
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.path is None) == (self.tiny is None):
+            raise ValueError("give either path (a name or folder) or tiny (sizes), not both and not neither")
+        return self
+
+
+class AgentPart(_Part):
+    """How the policy is prompted and read."""
+
+    format: str = "brackets"
+    context: str = "full"
+    context_config: dict[str, JsonValue] = {}
+    system_prompt: str | None = None
+    turn_tokens: int = Field(default=256, ge=1)
+    """Most tokens of one message."""
+    temperature: float = Field(default=1.0, ge=0)
+    eval_temperature: float = Field(default=1.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = -1
+
+
+class SftPart(_Part):
+    """Supervised start on stored or freshly made demonstrations; only the policy's own tokens are learnt."""
+
+    source: str = "oracle"
+    """``oracle``: gold actions; else a store whose episodes are filtered by ``min_score``."""
+    min_score: float = 1.0
+    epochs: int = Field(default=1, ge=1)
+    batch: int = Field(default=32, ge=1)
+    micro_batch: int = Field(default=16, ge=1)
+    lr: float = Field(default=1e-5, gt=0)
+    steps: int | None = None
+    """Stop after this many updates; None: all epochs."""
+
+
+class CreditPart(_Part):
+    """How episodes become advantages."""
+
+    method: str = "turn_rloo"
+    params: dict[str, JsonValue] = {}
+
+
+class HorizonPart(_Part):
+    """Turn limits by training step (ScalingInter): from step ``at[i]`` on the limit is ``turns[i]``."""
+
+    at: tuple[int, ...] = (0,)
+    turns: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.at) != len(self.turns) or self.at[0] != 0 or list(self.at) != sorted(set(self.at)):
+            raise ValueError("at must start with 0, rise, and pair with turns")
+        return self
+
+    def limit(self, step: int) -> int:
+        """Return the turn limit in force at a step."""
+        return [turns for at, turns in zip(self.at, self.turns, strict=True) if at <= step][-1]
+
+
+class RlPart(_Part):
+    """Reinforcement learning through verl's trainer."""
+
+    steps: int = Field(ge=1)
+    tasks_per_step: int = Field(default=8, ge=1)
+    group: int = Field(default=8, ge=1)
+    """Episodes per task."""
+    credit: CreditPart = CreditPart()
+    lr: float = Field(default=1e-6, gt=0)
+    mini_batches: int = Field(default=1, ge=1)
+    """Updates per step."""
+    epochs: int = Field(default=1, ge=1)
+    """Passes over a step's episodes."""
+    micro_batch: int = Field(default=8, ge=1)
+    clip: float = Field(default=0.2, gt=0)
+    clip_high: float | None = None
+    loss: str = "vanilla"
+    aggregation: Literal["token-mean", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"] = (
+        "token-mean"
+    )
+    entropy_coeff: float = 0.0
+    kl_coeff: float = Field(default=0.0, ge=0)
+    """Weight of the KL to the policy that training starts from; 0: no reference policy is held."""
+    grad_clip: float = Field(default=1.0, gt=0)
+    horizon: HorizonPart = HorizonPart(turns=(10,))
+    eval_every: int = 0
+    """Steps between evaluations on the fixed panel; 0: before and after only."""
+    save_every: int = 0
+    """Steps between checkpoints; 0: at the end only."""
+
+
+class Recipe(_Part):
+    """All that decides a training run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    env: EnvPart
+    model: ModelPart
+    agent: AgentPart = AgentPart()
+    sft: SftPart | None = None
+    rl: RlPart | None = None
+    context_tokens: int = Field(default=2048, ge=16)
+    """Longest episode in tokens, prompt included."""
+    prompt_tokens: int = Field(default=1024, ge=8)
+    """Longest first prompt in tokens."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    rollout: Literal["transformers", "vllm"] = "transformers"
+    gpus: int = Field(default=1, ge=1)
+    seed: int = 0
+    deterministic: bool = False
+    loggers: tuple[Literal["console", "tensorboard", "wandb", "file"], ...] = ("file",)
+    output: str = "runs"
+
+    @model_validator(mode="after")
+    def _honoured(self) -> Self:
+        if self.sft is None and self.rl is None:
+            raise ValueError("nothing to do: give sft, rl or both")
+        if self.device == "cpu" and self.rollout == "vllm":
+            raise ValueError("rollout 'vllm' needs device 'cuda'; on a CPU use 'transformers'")
+        if self.device == "cpu" and self.gpus != 1:
+            raise ValueError("gpus has no meaning on device 'cpu'")
+        if self.prompt_tokens >= self.context_tokens:
+            raise ValueError("prompt_tokens must be below context_tokens")
+        if self.rl and (self.rl.tasks_per_step % self.rl.mini_batches):
+            raise ValueError("rl.mini_batches must divide rl.tasks_per_step")
+        return self
+
+
+def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a YAML recipe.
+
+    Args:
+        path: The file.
+        overrides: ``a.b=c`` settings; the value is read as YAML.
+
+    Raises:
+        ConfigError: The file is missing or no recipe; the message names the key.
+    """
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for override in overrides:
+            _set(document, override)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read the recipe {path}: {error}") from error
+    return parse_recipe(document, str(path))
+
+
+def parse_recipe(document: Any, where: str) -> Recipe:
+    """Validate a recipe.
+
+    Raises:
+        ConfigError: Naming the first wrong key.
+    """
+    try:
+        return Recipe.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "recipe"
+        hint = "; no part of this recipe reads that key" if first["type"] == "extra_forbidden" else ""
+        raise ConfigError(f"{where}: {key}: {first['msg']}{hint}") from error
+
+
+def _set(document: Any, override: str) -> None:
+    import yaml
+
+    key, sign, value = override.partition("=")
+    if not sign or not key:
+        raise ConfigError(f"--set takes key=value, got {override!r}")
+    node = document
+    *parents, last = key.split(".")
+    for name in parents:
+        node = node.setdefault(name, {}) if isinstance(node, dict) else None
+    if not isinstance(node, dict):
+        raise ConfigError(f"--set {override!r}: {'.'.join(parents)} is no section of the recipe")
+    node[last] = yaml.safe_load(value)
