@@ -16,7 +16,8 @@ each survives a round trip through another process.
     ├── ModelError (RuntimeError)           a model endpoint gave no usable answer
     │   ├── ModelUnavailableError (ConnectionError)   nothing answers at the address
     │   ├── ModelAuthError (PermissionError)          the key was refused
-    │   └── ModelResponseError              the answer was malformed
+    │   └── ModelResponseError              the request was refused or the answer was malformed
+    │       └── ModelContextError           the chat is longer than the model's context
     ├── AgentError (RuntimeError)           an agent broke
     ├── StoreError (OSError)                a trajectory store cannot be read or written
     ├── CreditError (ValueError)            an estimator lacks a field or was given bad parameters
@@ -84,6 +85,10 @@ class ModelAuthError(ModelError, PermissionError):
 
 class ModelResponseError(ModelError):
     """The model endpoint answered with something that is no completion."""
+
+
+class ModelContextError(ModelResponseError):
+    """The chat is longer than the model's context."""
 
 
 class AgentError(TurnwiseError, RuntimeError):

@@ -1,12 +1,15 @@
 """The plain-text way to call a tool: ``search[red shoes]``, ``open[{"id": "B1", "page": 2}]``, ``back[]``."""
 
 import json
+import math
 import re
 from collections.abc import Sequence
 
 from pydantic import JsonValue
 
 from turnwise.envs.types import ToolCall, ToolSpec
+
+_DEEPEST = 64
 
 
 def parse_call(text: str, tools: Sequence[ToolSpec], call_id: str) -> ToolCall | None:
@@ -29,12 +32,45 @@ def parse_call(text: str, tools: Sequence[ToolSpec], call_id: str) -> ToolCall |
     return None
 
 
-def _arguments(raw: str, spec: ToolSpec) -> dict[str, JsonValue] | str:
+def parse_object(raw: str) -> dict[str, JsonValue] | None:
+    """Read a JSON object an agent wrote, or return None where it is none.
+
+    NaN, infinity, integers beyond 2**53, lone surrogates and nesting past 64 levels are refused: such a value has no
+    canonical JSON, so it could be neither hashed nor stored.
+    """
     try:
-        parsed = json.loads(raw)
+        parsed = json.loads(raw, parse_constant=_refuse, parse_int=_integer, parse_float=_number)
+        if not raw.isascii() or "\\u" in raw:
+            json.dumps(parsed, ensure_ascii=False).encode()
+        if raw.count("{") + raw.count("[") > _DEEPEST and _depth(parsed) > _DEEPEST:
+            return None
     except (ValueError, RecursionError):
-        parsed = None
-    if isinstance(parsed, dict):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _depth(value: JsonValue) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
+
+
+def _refuse(text: str) -> float:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _integer(text: str) -> int:
+    value = int(text)
+    return value if abs(value) <= 2**53 - 1 else int(_refuse(text))
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)
+
+
+def _arguments(raw: str, spec: ToolSpec) -> dict[str, JsonValue] | str:
+    parsed = parse_object(raw)
+    if parsed is not None:
         return parsed
     properties = spec.parameters.get("properties")
     names = list(properties) if isinstance(properties, dict) else []
