@@ -75,7 +75,7 @@ def clean(text: str) -> str:
     """Replace lone surrogates, which JSON can carry and no file, database or terminal can."""
     if text.isascii():
         return text
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _first(body: Mapping[str, Any]) -> Mapping[str, Any]:
