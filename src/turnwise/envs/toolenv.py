@@ -4,9 +4,11 @@ The base parses and validates calls, dispatches them in order, counts turns, rec
 and answers everything an agent can do wrong.
 """
 
+import math
 import random
 import time
 from abc import abstractmethod
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,6 +17,7 @@ import anyio.to_thread
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from turnwise.envs.base import Env, EnvConfig
+from turnwise.envs.sampling import sample_arguments
 from turnwise.envs.textformat import parse_call
 from turnwise.envs.tools import InvalidCall, Tool, ToolFailed, ToolOutput, tools_of
 from turnwise.envs.types import (
@@ -33,10 +36,11 @@ from turnwise.envs.types import (
     ToolResult,
     ToolSpec,
     Trace,
+    clean,
 )
-from turnwise.errors import EnvError, ReplayDiverged, TaskError, TurnwiseError
+from turnwise.errors import EnvError, ReplayDiverged, TaskError, TurnwiseError, UnknownNameError
 from turnwise.tasks.base import Task
-from turnwise.tasks.canonical import digest
+from turnwise.tasks.canonical import digest, fingerprint
 
 
 class NoData(BaseModel):
@@ -67,9 +71,7 @@ class ToolEnv(Env):
     def __init__(self, config: EnvConfig | None = None) -> None:
         super().__init__(config)
         if self.config.rewards not in self.PRESETS:
-            raise EnvError(
-                f"{self.name} has no reward preset {self.config.rewards!r}; it has {', '.join(self.PRESETS)}"
-            )
+            raise UnknownNameError.of(f"reward preset of {self.name}", self.config.rewards, self.PRESETS)
         self._weights = self.PRESETS[self.config.rewards] | self.config.weights
         self._task: Task | None = None
         self._over: StopReason | None = None
@@ -119,7 +121,13 @@ class ToolEnv(Env):
         return self._task
 
     def pay(self, name: str, value: float | None, provenance: JsonValue = "rule") -> None:
-        """Record a reward part of this turn; the preset gives its weight."""
+        """Record a reward part of this turn; the preset gives its weight.
+
+        Raises:
+            EnvError: The value is not a finite number.
+        """
+        if value is not None and not math.isfinite(value):
+            raise EnvError(f"{self.name}: reward part {name!r} is {value!r}; it must be finite, or None where unknown")
         self._parts.append(
             RewardPart(name=name, value=value, weight=self._weights.get(name, 0.0), provenance=provenance)
         )
@@ -139,6 +147,7 @@ class ToolEnv(Env):
         """Begin an episode on a task."""
         await self.teardown()
         self._task, self.seed, self._turn, self._over = task, seed, 0, None
+        self._truncated: StopReason | None = None
         self._log: list[Action] = []
         self._parts: list[RewardPart] = []
         self.data = self._parse_data(task)
@@ -153,10 +162,11 @@ class ToolEnv(Env):
     async def step(self, action: Action | str) -> StepResult:
         """Run the action's calls one after another and answer each."""
         self._require_running()
-        parsed = self.parse(action) if isinstance(action, str) else action
+        parsed = self.parse(clean(action)) if isinstance(action, str) else action
         self._log.append(parsed)
         self._turn += 1
         self._parts = []
+        self._queued: float | None = None
         started = time.perf_counter()
         with _boundary(f"{self.name} broke on task {self.task.id!r}"):
             observation, status = await self._act(parsed)
@@ -165,13 +175,16 @@ class ToolEnv(Env):
     async def truncate(self, reason: StopReason) -> StepResult:
         """End the episode from outside and grade what there is."""
         self._require_running()
-        self._parts, self._over = [], reason
+        if not reason.truncates:
+            raise EnvError(f"{self.name}: truncate() takes the limit that was reached, not {reason.value!r}")
+        self._parts, self._queued = [], None
+        self._over = self._truncated = reason
         with _boundary(f"{self.name} could not grade task {self.task.id!r}"):
             return await self._conclude(Observation(), Status.OK, exec_s=None)
 
     async def state_key(self) -> str:
         """Hash the state."""
-        return digest({"state": self.state(), "over": self._over is not None})
+        return fingerprint({"state": self.state(), "over": self._over is not None})
 
     async def snapshot(self) -> Snapshot:
         """Return the action log; override it where the state can be copied."""
@@ -183,6 +196,7 @@ class ToolEnv(Env):
             seed=self.seed,
             actions=tuple(self._log),
             trace=tuple(self._trace),
+            truncated=self._truncated,
         )
 
     async def restore(self, snapshot: Snapshot, task: Task) -> None:
@@ -193,17 +207,29 @@ class ToolEnv(Env):
         for index, action in enumerate(snapshot.actions, start=1):
             await self.step(action)
             self._compare(snapshot, index)
+        if snapshot.truncated is not None:
+            await self.truncate(snapshot.truncated)
 
     async def close(self) -> None:
         """Free what the episode holds."""
         await self.teardown()
 
     async def gold_action(self) -> Action:
-        """Return the next action of ``task.gold["actions"]``, by turn."""
+        """Return the next action of ``task.gold["actions"]``, by turn: an action, or a text to be parsed."""
         actions = self.task.gold.get("actions")
         if not isinstance(actions, list) or self._turn >= len(actions):
             raise EnvError(f"{self.name}: task {self.task.id!r} has no gold action for turn {self._turn + 1}")
-        return Action.model_validate(actions[self._turn])
+        action = actions[self._turn]
+        try:
+            return self.parse(action) if isinstance(action, str) else Action.model_validate(action)
+        except ValidationError as error:
+            raise TaskError(f"task {self.task.id!r}: gold.actions.{self._turn} is no action: {error}") from error
+
+    async def sample_action(self, rng: random.Random) -> Action:
+        """Return one random call that fits the schema of a tool; texts are made of the instruction's words."""
+        spec = rng.choice(self.tools)
+        arguments = sample_arguments(spec, rng, self.task.instruction.split())
+        return Action(calls=(ToolCall(id=f"r{self._turn + 1}", name=spec.name, arguments=arguments),))
 
     # How it works.
 
@@ -257,9 +283,18 @@ class ToolEnv(Env):
         tool = self._tools[call.name]
         method = partial(getattr(self, tool.method), **tool.validate(call.arguments))
         if tool.blocking:
-            return _output(await anyio.to_thread.run_sync(method, limiter=self.limiter))
+            return _output(await self._in_thread(method))
         made = method()
         return _output(await made if hasattr(made, "__await__") else made)
+
+    async def _in_thread(self, method: Callable[[], object]) -> object:
+        asked = time.perf_counter()
+
+        def work() -> object:
+            self._queued = (self._queued or 0.0) + time.perf_counter() - asked
+            return method()
+
+        return await anyio.to_thread.run_sync(work, limiter=self.limiter)
 
     async def _conclude(self, observation: Observation, status: Status, exec_s: float | None) -> StepResult:
         grade = await self._graded() if self._over is not None else None
@@ -273,11 +308,12 @@ class ToolEnv(Env):
             score=grade.score if grade else None,
             success=grade.success if grade else None,
             metrics=self.metrics(),
-            exec_s=exec_s,
+            exec_s=None if exec_s is None else exec_s - (self._queued or 0.0),
+            queue_s=self._queued,
         )
-        if not truncated:
+        if self._truncated is None:
             self._trace.append(_trace(observation, info))
-        reward = sum(part.amount for part in self._parts)
+        reward = float(sum(part.amount for part in self._parts))
         return StepResult(observation, reward, reason is not None and not truncated, truncated, info)
 
     async def _graded(self) -> Grade:
@@ -329,4 +365,4 @@ def _properties(spec: ToolSpec) -> list[str]:
 
 
 def _trace(observation: Observation, info: StepInfo) -> Trace:
-    return Trace(observation=digest(observation.model_dump(mode="json")), state_key=info.state_key)
+    return Trace(observation=fingerprint(observation.model_dump(mode="json")), state_key=info.state_key)

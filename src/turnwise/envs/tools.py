@@ -111,9 +111,14 @@ def _make(attribute: str, method: Any) -> Tool:
     fields: dict[str, Any] = {}
     for parameter in list(inspect.signature(method, eval_str=True).parameters.values())[1:]:
         default = ... if parameter.default is parameter.empty else parameter.default
+        if parameter.annotation is parameter.empty or parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        ):
+            raise TypeError(f"tool {name!r}: parameter {parameter.name!r} needs a name of its own and an annotation")
         field = FieldInfo(default=default, description=documented.get(parameter.name))
         fields[parameter.name] = (parameter.annotation, field)
-    arguments = create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
+    arguments = create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
     return Tool(name, description, attribute, blocking, arguments)
 
 

@@ -3,11 +3,61 @@
 All are plain data: JSON and bytes, no live handle.
 """
 
+import base64
 import hashlib
+import json
+import math
+import re
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer, field_validator
+
+MAX_DEPTH = 64
+"""How deeply the arguments of a call may be nested; deeper ones are kept as text."""
+
+
+def clean(text: str) -> str:
+    """Return text that UTF-8 can carry: a lone surrogate, which only broken output holds, becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text
+
+
+def _clean(value: object) -> object:
+    return clean(value) if isinstance(value, str) else value
+
+
+CleanStr = Annotated[str, BeforeValidator(_clean)]
+
+
+def _tidy(value: object, depth: int = 0) -> JsonValue:
+    """Copy plain JSON with clean text; ValueError where it is none."""
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deeply")
+    if isinstance(value, dict):
+        return {clean(str(key)): _tidy(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_tidy(item, depth + 1) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("no JSON number")
+    if value is None or isinstance(value, bool | int | float | str):
+        return clean(value) if isinstance(value, str) else value
+    raise ValueError("no JSON value")
+
+
+def _from_base64(value: object) -> object:
+    return base64.b64decode(value, validate=True) if isinstance(value, str) else value
+
+
+Blob = Annotated[
+    bytes,
+    BeforeValidator(_from_base64),
+    PlainSerializer(lambda data: base64.b64encode(data).decode(), return_type=str, when_used="json"),
+]
+"""Bytes in Python, base64 in JSON."""
 
 
 class _Frozen(BaseModel):
@@ -66,16 +116,33 @@ class StopReason(StrEnum):
 class ToolCall(_Frozen):
     """One call of a tool, as the agent wrote it."""
 
-    id: str
-    name: str
+    id: CleanStr
+    name: CleanStr
     arguments: dict[str, JsonValue] | str = {}
-    """The parsed object, or the raw text when it is not a JSON object."""
+    """The parsed object, or the raw text when it is not a JSON object, or one nested beyond reason."""
+
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _harmless(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return _clean(value)
+        try:
+            return _tidy(value)
+        except ValueError:
+            return _rendered(value)
+
+
+def _rendered(value: object) -> str:
+    try:
+        return clean(json.dumps(value, default=repr))[:10_000]
+    except (RecursionError, ValueError):
+        return "(nested too deeply)"
 
 
 class Action(_Frozen):
     """One turn of the agent: its words and its tool calls."""
 
-    text: str = ""
+    text: CleanStr = ""
     calls: tuple[ToolCall, ...] = ()
 
 
@@ -83,7 +150,7 @@ class TextPart(_Frozen):
     """Text shown to the agent."""
 
     type: Literal["text"] = "text"
-    text: str
+    text: CleanStr
 
 
 class ImagePart(_Frozen):
@@ -234,8 +301,11 @@ class Snapshot(BaseModel):
     actions: tuple[Action, ...]
     trace: tuple[Trace, ...]
     """One entry for the reset, then one per action."""
+    truncated: StopReason | None = None
+    """The limit that ended the episode after the last action, if one did."""
     state: JsonValue = None
     """An environment's own copy of its state; None: the actions are replayed."""
-    blobs: dict[str, Base64Bytes] = {}
+    blobs: dict[str, Blob] = {}
+    """Bytes that belong to ``state``, by name."""
     wrappers: dict[str, JsonValue] = {}
     """States of the wrappers around the environment, by position and name."""

@@ -4,7 +4,7 @@ if __name__ != "turnwise.tasks":
     raise ImportError(f"import turnwise.tasks, not {__name__}")
 
 from turnwise.tasks.base import PublicTask, Task, TaskSet
-from turnwise.tasks.canonical import canonical_json, digest, file_digest
+from turnwise.tasks.canonical import canonical_json, digest, file_digest, fingerprint
 from turnwise.tasks.files import load_tasks, save_tasks
 from turnwise.tasks.generate import Generator, Knobs, generator_names, make_generator
 from turnwise.tasks.importers import import_tasks, importer_names
@@ -19,6 +19,7 @@ __all__ = [
     "canonical_json",
     "digest",
     "file_digest",
+    "fingerprint",
     "generator_names",
     "import_tasks",
     "importer_names",

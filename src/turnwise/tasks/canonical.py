@@ -1,6 +1,7 @@
 """One canonical form for everything that is hashed: RFC 8785 JSON, so that keys agree on every machine."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +28,36 @@ def canonical_json(value: JsonValue | Mapping[str, object] | Sequence[object]) -
 def digest(value: JsonValue | Mapping[str, object] | Sequence[object]) -> str:
     """Return the sha256 of a value's canonical JSON, as 64 hex digits."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def fingerprint(value: JsonValue | Mapping[str, object] | Sequence[object]) -> str:
+    """Return the digest of JSON-like data that a model may have had a hand in: it never refuses a value.
+
+    Plain JSON gives what ``digest`` gives. What JSON's canonical form has no room for (NaN, infinity, integers past
+    2**53, lone surrogates) is told apart by its text.
+    """
+    try:
+        return digest(value)
+    except TaskError:
+        return digest(_tame(value))
+
+
+def _tame(value: object) -> JsonValue:
+    if isinstance(value, Mapping):
+        return {_utf8(str(key)): _tame(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tame(item) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, int) and abs(value) < 2**53:
+        return value
+    return _utf8(value if isinstance(value, str) else f"{type(value).__name__} {value!r}")
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def file_digest(path: Path) -> str:
