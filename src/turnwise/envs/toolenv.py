@@ -176,7 +176,9 @@ class ToolEnv(Env):
         """End the episode from outside and grade what there is."""
         self._require_running()
         if not (reason.truncates or reason is StopReason.GAVE_UP):
-            raise EnvError(f"{self.name}: truncate() takes the limit that was reached, or gave_up; not {reason.value!r}")
+            raise EnvError(
+                f"{self.name}: truncate() takes the limit that was reached, or gave_up; not {reason.value!r}"
+            )
         self._parts, self._queued = [], None
         self._over = self._truncated = reason
         with _boundary(f"{self.name} could not grade task {self.task.id!r}"):
