@@ -152,7 +152,7 @@ def make_context(spec: str) -> ContextPolicy:
     if name not in CONTEXTS:
         raise UnknownNameError.of("context policy", name, CONTEXTS)
     kind = CONTEXTS[name]
-    known = [field.name for field in fields(kind) if field.init] if is_dataclass(kind) else []
+    known: list[str] = [field.name for field in fields(kind) if field.init] if is_dataclass(kind) else []
     settings: dict[str, int] = {}
     for item in filter(None, rest.split(",")):
         key, _, value = item.rpartition("=")
