@@ -9,7 +9,10 @@ from rich.console import Console
 
 from turnwise.errors import TurnwiseError
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "envs": "turnwise.cli.envs:envs",
+    "check": "turnwise.cli.check:check",
+}
 """Command name → ``module:function`` of a plain command, in the order ``--help`` shows them."""
 
 GROUPS: dict[str, str] = {}
@@ -42,6 +45,8 @@ def build() -> typer.Typer:
 
 def run() -> None:
     """Run the command; an expected error is one line on stderr and exit code 1, never a traceback."""
+    # So that module:Class finds a file in the present directory; last, so that it shadows nothing.
+    sys.path.append(os.getcwd())
     try:
         build()()
     except TurnwiseError as error:

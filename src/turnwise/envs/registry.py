@@ -43,11 +43,26 @@ def make(name: str, **config: Any) -> Env:
         UnknownNameError: There is no such environment.
         ConfigError: A setting is unknown or of the wrong type.
     """
-    cls = env_class(name)
+    return build(env_class(name), config, name)
+
+
+def build(cls: type[Env], config: dict[str, Any], name: str | None = None) -> Env:
+    """Make an environment of a class.
+
+    Args:
+        cls: The class.
+        config: Fields of its ``Config``.
+        name: What it was asked for by, for the error.
+
+    Raises:
+        ConfigError: A setting is unknown or of the wrong type.
+    """
     try:
         return cls(cls.Config(**config))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         known = ", ".join(cls.Config.model_fields)
-        raise ConfigError(f"environment {name!r}: setting {field!r}: {first['msg']}; settings: {known}") from error
+        raise ConfigError(
+            f"environment {name or cls.name!r}: setting {field!r}: {first['msg']}; settings: {known}"
+        ) from error

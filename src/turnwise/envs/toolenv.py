@@ -76,6 +76,11 @@ class ToolEnv(Env):
         self._task: Task | None = None
         self._over: StopReason | None = None
 
+    @classmethod
+    def listed_tools(cls) -> tuple[ToolSpec, ...]:
+        """Return all tools the class has; an episode may offer fewer."""
+        return tuple(tool.spec for tool in cls._tools.values())
+
     # What authors write.
 
     @abstractmethod

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import anyio
-from pydantic import ValidationError
 
 from turnwise.envs.base import Env
 from turnwise.envs.check import actions, grading, state
@@ -107,14 +106,10 @@ async def check_env_async(
         max_score=max_score,
         lag_s=lag_s,
     )
-    try:
-        digest = subject.make().config_digest
-    except ValidationError as error:
-        raise ConfigError(f"environment {cls.name!r}: {error.errors()[0]['msg']}") from error
     return CheckReport(
         env=cls.name,
         version=cls.version,
-        config_digest=digest,
+        config_digest=subject.make().config_digest,
         tasks=tuple(task.id for task in chosen),
         results=tuple([await _run(CHECKS[name], subject) for name in checks or CHECKS]),
     )
@@ -124,7 +119,7 @@ def _tasks(cls: type[Env], tasks: Iterable[Task] | None, pool: int, seed: int) -
     if tasks is not None:
         given = tuple(tasks)[:pool]
     elif cls.default_panel is None:
-        raise ConfigError(f"environment {cls.name!r} names no default panel; give the tasks to check it on")
+        raise ConfigError(f"environment {cls.name!r} names no default panel; give the tasks to check it on (--panel)")
     else:
         panel = load_panel(cls.default_panel)
         panel = panel.split("test") if "test" in panel.splits else panel

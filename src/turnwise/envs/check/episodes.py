@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from turnwise.envs.base import Env, EnvConfig
+from turnwise.envs.base import Env
+from turnwise.envs.registry import build
 from turnwise.envs.sampling import sample_arguments
 from turnwise.envs.types import Action, StepResult, StopReason, ToolCall
 from turnwise.errors import EnvError
@@ -34,8 +35,7 @@ class Subject:
 
     def make(self) -> Env:
         """Make an environment."""
-        config: EnvConfig = self.cls.Config(**self.config)
-        return self.cls(config)
+        return build(self.cls, self.config)
 
     @asynccontextmanager
     async def env(self) -> AsyncIterator[Env]:

@@ -1,0 +1,64 @@
+"""``turnwise check``: does an environment keep the contract?"""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from turnwise.cli.options import print_json, settings
+from turnwise.envs.check import CHECKS, CheckReport, check_env
+from turnwise.errors import UnknownNameError
+
+_STYLE = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
+
+
+def check(
+    env: Annotated[str, typer.Argument(help="A registered name or module:Class.", metavar="ENV")],
+    *,
+    panel: Annotated[str | None, typer.Option(help="Panel or task file to check it on; default: its own.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the panel.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run this check only; may be repeated.")] = None,
+    config: Annotated[list[str] | None, typer.Option("--set", help="Setting of the environment: key=value.")] = None,
+    n: Annotated[int, typer.Option(min=1, help="Tasks to compare episodes on.")] = 3,
+    pool: Annotated[int, typer.Option(min=1, help="Tasks to run gold, null and random on.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of the sample and of the episodes.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Run the contract suite over an environment; exit code 1 if anything failed.
+
+    Examples:
+        turnwise check sql
+
+        turnwise check my_package.my_env:MyEnv --panel tasks.jsonl --only gold_solves
+    """
+    for name in only or ():
+        if name not in CHECKS:
+            raise UnknownNameError.of("check", name, CHECKS)
+    tasks = None
+    if panel is not None or split is not None:
+        from turnwise.envs import env_class
+        from turnwise.tasks import load_panel
+
+        tasks = load_panel(panel or env_class(env).default_panel or "", split).tasks
+    report = check_env(env, tasks, config=settings(config), checks=only, n=n, pool=pool, seed=seed)
+    print_json(report.model_dump(mode="json") | {"ok": report.ok}) if json else _show(report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _show(report: CheckReport) -> None:
+    table = Table(box=None, show_header=False)
+    for result in report.results:
+        said = result.why or result.asks
+        table.add_row(f"[{_STYLE[result.outcome]}]{result.outcome}[/]", result.name, escape(said))
+    console = Console()
+    console.print(table)
+    failed, passed = len(report.failed), sum(result.outcome == "passed" for result in report.results)
+    skipped = len(report.results) - failed - passed
+    console.print(
+        f"{report.env} {report.version} on {len(report.tasks)} tasks: "
+        f"{passed} passed, {failed} failed, {skipped} skipped",
+        highlight=False,
+    )

@@ -1,0 +1,36 @@
+"""What several commands share: settings given as ``key=value``, and one JSON document on stdout."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+
+from turnwise.errors import ConfigError
+
+
+def settings(given: Iterable[str] | None) -> dict[str, Any]:
+    """Parse ``key=value`` options; a value that is JSON is taken as such, anything else as text.
+
+    Raises:
+        ConfigError: An option holds no ``=``.
+    """
+    made: dict[str, Any] = {}
+    for option in given or ():
+        key, equals, value = option.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"{option!r}: a setting is written key=value")
+        made[key.strip()] = _value(value)
+    return made
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout, and nothing else."""
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
