@@ -118,4 +118,3 @@ async def boot(channel: Channel, magic: str, config: dict[str, Any], seccomp: by
     if not header.get("ready"):
         raise ChannelClosed(f"the sandbox began with {header!r}")
     return header
-

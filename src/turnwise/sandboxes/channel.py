@@ -35,7 +35,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket, *, multiplexed: bool = False) -> None:
         self._sock = sock
-        self._sock.setblocking(False)
+        self._sock.settimeout(0)
         self._multiplexed = multiplexed
         self._raw = bytearray()
         self._buffer = bytearray()

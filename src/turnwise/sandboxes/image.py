@@ -24,19 +24,20 @@ from turnwise.sandboxes.base import SandboxSpec
 
 BUILDER_VERSION = "1"
 PACKAGES_DIR = "opt/packages"
-TOOLS = (
-    "awk base64 basename bash cat chmod cmp comm cp cut date dd diff dirname du env expr false find fold gawk grep gunzip"
-    " gzip head id join kill ln ls mawk md5sum mkdir mktemp mv nl nohup nproc od paste pgrep printenv printf ps pwd"
-    " readlink realpath rev rm rmdir sed seq setsid sh sha256sum shuf sleep sort split stat tac tail tar tee test timeout"
-    " touch tr true truncate uname uniq wc which xargs yes"
-).split()
+TOOLS = """
+awk base64 basename bash cat chmod cmp comm cp cut date dd df diff dirname du env expr false find fold gawk grep
+gunzip gzip head id join kill ln ls mawk md5sum mkdir mkfifo mktemp mv nl nohup nproc od paste pgrep printenv printf ps
+pwd readlink realpath rev rm rmdir sed seq setsid sh sha256sum shuf sleep sort split stat tac tail tar tee test
+timeout touch tr true truncate uname uniq wc which xargs yes
+"""
 _SKIPPED = re.compile(
     r"/(test|tests|idlelib|ensurepip|turtledemo|tkinter|lib2to3|pydoc_data|config-[^/]*|dist-packages|site-packages|__pycache__)(/|$)"
 )
 _LIBRARY = re.compile(r"(/\S+) \(0x")
 _QUERY = (
-    "import sys, sysconfig, importlib.util as u, json;"
-    "print(json.dumps([sys.executable, sysconfig.get_path('stdlib'), u.MAGIC_NUMBER.hex(), list(sys.version_info[:3])]))"
+    "import sys, sysconfig, importlib.util as u, json; "
+    "found = sys.executable, sysconfig.get_path('stdlib'), u.MAGIC_NUMBER.hex(), sys.version_info[:3]; "
+    "print(json.dumps(found))"
 )
 _USERS = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nsandbox:x:1000:1000::/workspace:/bin/bash\n"
@@ -45,7 +46,20 @@ _USERS = {
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "etc/hosts": "127.0.0.1 localhost\n",
 }
-_FOLDERS = ("usr/bin", "usr/lib", "usr/lib64", "etc", "proc", "sys", "dev", "workspace", "tmp", "var/tmp", "run", "root")
+_FOLDERS = (
+    "usr/bin",
+    "usr/lib",
+    "usr/lib64",
+    "etc",
+    "proc",
+    "sys",
+    "dev",
+    "workspace",
+    "tmp",
+    "var/tmp",
+    "run",
+    "root",
+)
 
 
 @dataclass(frozen=True)
@@ -175,7 +189,7 @@ def _package_files(distributions: Iterable[metadata.Distribution]) -> Iterator[t
 
 def _sources(python: Interpreter, distributions: Iterable[metadata.Distribution]) -> dict[str, str]:
     """Map every path of the image to the file it is copied from."""
-    tools = {tool: path for tool in TOOLS if (path := shutil.which(tool, path="/usr/bin:/bin:/usr/sbin:/sbin"))}
+    tools = {tool: path for tool in TOOLS.split() if (path := shutil.which(tool, path="/usr/bin:/bin:/usr/sbin:/sbin"))}
     sources = {f"usr/bin/{tool}": os.path.realpath(path) for tool, path in tools.items()}
     sources[f"usr/bin/python{python.short}"] = python.executable
     sources.update(_tree(python.stdlib, f"usr/lib/python{python.short}"))
@@ -234,7 +248,15 @@ def _compile(root: Path, python: Interpreter) -> None:
 
 def _key(python: Interpreter, distributions: dict[str, metadata.Distribution]) -> str:
     info = os.stat(python.executable)
-    parts = [BUILDER_VERSION, python.executable, info.st_mtime_ns, info.st_size, python.version, os.stat(python.stdlib).st_mtime_ns]
+    parts = [
+        BUILDER_VERSION,
+        TOOLS,
+        python.executable,
+        info.st_mtime_ns,
+        info.st_size,
+        python.version,
+        os.stat(python.stdlib).st_mtime_ns,
+    ]
     parts += [f"{name}=={distribution.version}" for name, distribution in distributions.items()]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -248,8 +270,8 @@ def build(packages: tuple[str, ...] = ()) -> SandboxImage:
     python, distributions = interpreter(), closure(packages)
     if packages and sys.version_info[:2] != python.version[:2]:
         raise SandboxCreateError(
-            f"packages come from this Python {sys.version_info[0]}.{sys.version_info[1]}, but the system's interpreter is "
-            f"{python.short}: run under {python.short}, or give a root file system as `image`"
+            f"packages come from this Python {sys.version_info[0]}.{sys.version_info[1]}, but the system's "
+            f"interpreter is {python.short}: run under {python.short}, or give a root file system as `image`"
         )
     folder = cache_folder() / _key(python, distributions)
     if not (folder / "image.json").exists():
@@ -270,8 +292,12 @@ def _build_into(folder: Path, python: Interpreter, distributions: dict[str, meta
         versions = tuple(f"{name}=={distribution.version}" for name, distribution in distributions.items())
         image = SandboxImage(
             name=f"python{python.short}" + ("+" + "+".join(distributions) if distributions else ""),
-            digest=_digest(root), path="", python=f"/usr/bin/python{python.short}", magic=python.magic, packages=versions,
-        )  # fmt: skip
+            digest=_digest(root),
+            path="",
+            python=f"/usr/bin/python{python.short}",
+            magic=python.magic,
+            packages=versions,
+        )
         (scratch / "image.json").write_text(json.dumps(asdict(image)), encoding="utf-8")
         scratch.rename(folder)
     except OSError as error:

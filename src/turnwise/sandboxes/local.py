@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from turnwise.sandboxes import boot, cgroups, seccomp, spawn
 from turnwise.sandboxes.base import Sandbox, SandboxSnapshot, SandboxSpec, Status
 from turnwise.sandboxes.channel import ChannelClosed
 from turnwise.sandboxes.image import SandboxImage, image_of
+from turnwise.sandboxes.making import ResidentProvider
 from turnwise.sandboxes.owner import Owner, is_left_over
-from turnwise.sandboxes.provider import ResidentProvider
 from turnwise.sandboxes.resident import ResidentSandbox
 
 DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -42,12 +43,12 @@ def bubblewrap() -> str:
         raise SandboxUnavailableError("local sandboxes need bubblewrap: apt-get install bubblewrap")
     flags = [f"--unshare-{name}" for name in NAMESPACES]
     command, user = spawn.as_user([path, *flags, "--ro-bind", "/", "/", "--proc", "/proc", "true"], spawn.next_uid())
-    trial = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, **user)  # type: ignore[call-overload]
+    trial = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, **user)
     if trial.returncode:
         raise SandboxUnavailableError(
-            f"bubblewrap may make no namespaces here ({trial.stderr.strip()[-200:]}). On Ubuntu 24.04 and later: sysctl "
-            "-w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for bwrap. In a container: allow "
-            "user namespaces in its seccomp profile, and leave /proc unmasked"
+            f"bubblewrap may make no namespaces here ({trial.stderr.strip()[-200:]}). On Ubuntu 24.04 and later: "
+            "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for bwrap. In a "
+            "container: allow user namespaces in its seccomp profile, and leave /proc unmasked"
         )
     return path
 
@@ -95,20 +96,22 @@ def _mounts(spec: SandboxSpec) -> list[list[str]]:
     return [["/tmp", scratch], ["/dev/shm", scratch], [spec.workdir, work]]  # noqa: S108 - inside
 
 
+@dataclass
+class Started:
+    """What was started for one sandbox."""
+
+    child: spawn.Child
+    group: cgroups.Cgroup | None
+
+
 class LocalSandbox(ResidentSandbox):
     """A sandbox of `LocalProvider`."""
 
     def __init__(
-        self,
-        sandbox_id: str,
-        spec: SandboxSpec,
-        image: SandboxImage,
-        child: spawn.Child,
-        group: cgroups.Cgroup | None,
-        maker: "LocalProvider",
+        self, sandbox_id: str, spec: SandboxSpec, digest: str, started: Started, maker: "LocalProvider"
     ) -> None:
-        super().__init__(sandbox_id, spec, child.channel, image.digest)
-        self.child, self.group, self._maker = child, group, maker
+        super().__init__(sandbox_id, spec, started.child.channel, digest)
+        self.child, self.group, self._maker = started.child, started.group, maker
         self._oom_kills = 0
 
     def _new_oom_kill(self) -> bool:
@@ -186,7 +189,7 @@ class LocalProvider(ResidentProvider):
                 with anyio.CancelScope(shield=True):
                     await group.remove_soon()
             raise
-        return LocalSandbox(sandbox_id, spec, image, child, group, self)
+        return LocalSandbox(sandbox_id, spec, image.digest, Started(child, group), self)
 
     async def _start(
         self, spec: SandboxSpec, image: SandboxImage, sandbox_id: str, group: cgroups.Cgroup | None
@@ -215,9 +218,7 @@ class LocalProvider(ResidentProvider):
         memory_sum = "memory_sum" in self.capabilities
         limits = boot.worker_limits(spec.resources, memory_sum=memory_sum, own_uid=True)
         paths = ["/opt/packages"] if image.packages else []
-        config = boot.configuration(
-            spec, limits=limits, mounts=_mounts(spec), confine=True, verify=True, paths=paths
-        )
+        config = boot.configuration(spec, limits=limits, mounts=_mounts(spec), confine=True, verify=True, paths=paths)
         await boot.boot(child.channel, image.magic, config, seccomp.bpf())
 
     async def cleanup(self, *, older_than_s: float = 0) -> int:
@@ -225,7 +226,9 @@ class LocalProvider(ResidentProvider):
         return await anyio.to_thread.run_sync(self._cleanup, older_than_s)
 
     def _cleanup(self, older_than_s: float) -> int:
-        removed = sum(group.remove() for group in cgroups.left_over(self._hierarchy, older_than_s)) if self._hierarchy else 0
+        removed = (
+            sum(group.remove() for group in cgroups.left_over(self._hierarchy, older_than_s)) if self._hierarchy else 0
+        )
         for pid in left_over_processes():
             try:
                 os.kill(pid, signal.SIGKILL)

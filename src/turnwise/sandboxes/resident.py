@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast, get_args
 
 import anyio
 
@@ -33,8 +33,8 @@ MAX_CODE = 4 << 20
 HISTORY_LIMIT = 32 << 20
 SUPERVISOR_GRACE_S = 10.0
 TRANSFER_S = 60.0
-STATUSES = frozenset(Status.__args__)
-LANGUAGES = frozenset(Language.__args__)
+STATUSES: frozenset[str] = frozenset(get_args(Status))
+LANGUAGES: frozenset[str] = frozenset(get_args(Language))
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
@@ -180,7 +180,7 @@ class ResidentSandbox(ABC):
             stdout=output[:split].decode("utf-8", "replace"),
             stderr=str(message)[:500] if message else output[split:].decode("utf-8", "replace"),
             exit_code=code,
-            status=self._refine(status),
+            status=self._refine(cast(Status, status)),
             duration_s=float(seconds),
             truncated=bool(reply.get("truncated")),
             state_lost=bool(reply.get("state_lost")),
@@ -232,15 +232,9 @@ class ResidentSandbox(ABC):
 
     async def upload(self, source: Path, target: str) -> None:
         """Copy a file or directory of the host into the workspace; links in it are left out."""
-        if not source.is_dir():
-            await self.write_file(target, await anyio.Path(source).read_bytes(), mode=source.stat().st_mode & 0o777)
-            return
-        for folder, names, filenames in os.walk(source):
-            names.sort()
-            for name in sorted(filenames):
-                path = Path(folder, name)
-                if path.is_file() and not path.is_symlink():
-                    await self.upload(path, f"{target}/{path.relative_to(source).as_posix()}")
+        for path, name in await anyio.to_thread.run_sync(_regular_files, source):
+            data = await anyio.Path(path).read_bytes()
+            await self.write_file(f"{target}/{name}" if name else target, data, mode=os.stat(path).st_mode & 0o777)
 
     async def download(self, source: str, target: Path) -> None:
         """Copy a file or directory of the workspace to the host; links in it are left out."""
@@ -301,7 +295,9 @@ class ResidentSandbox(ABC):
         """
         tar = make_tar(await self._pack())
         if self._sessions and not self._history.complete:
-            raise SandboxError(f"the history of sandbox {self.id} is too long to be replayed (over {HISTORY_LIMIT} bytes)")
+            raise SandboxError(
+                f"the history of sandbox {self.id} is too long to be replayed (over {HISTORY_LIMIT} bytes)"
+            )
         history = tuple(self._history.requests) if self._sessions else ()
         return SandboxSnapshot(tar=tar, history=history, image_digest=self.image_digest)
 
@@ -327,7 +323,9 @@ class ResidentSandbox(ABC):
         if header["op"] == "cell" and not result.state_lost:
             self._sessions.add((header["language"], header["session"]))
         if outcome_of(result) != item.outcome:
-            raise ReplayDiverged(f"request {number} of the snapshot's history answered otherwise: {result.stdout[:200]!r}")
+            raise ReplayDiverged(
+                f"request {number} of the snapshot's history answered otherwise: {result.stdout[:200]!r}"
+            )
 
     async def fork(self, count: int = 1) -> list[Sandbox]:
         """Return ``count`` new sandboxes in the present state; all or none."""
@@ -405,6 +403,14 @@ def _lost(status: Status, why: str, began: float, queued: float) -> ExecResult:
     return ExecResult(
         stdout="", stderr=why, exit_code=None, status=status, duration_s=seconds, state_lost=True, queue_s=queued
     )
+
+
+def _regular_files(source: Path) -> list[tuple[Path, str]]:
+    """List a file, or the files below a folder with their names below it, sorted."""
+    if not source.is_dir():
+        return [(source, "")]
+    paths = sorted(path for path in source.rglob("*") if path.is_file() and not path.is_symlink())
+    return [(path, path.relative_to(source).as_posix()) for path in paths]
 
 
 def _entry(entry: Any) -> dict[str, Any]:

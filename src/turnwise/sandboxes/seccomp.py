@@ -1,7 +1,7 @@
 """The system calls a sandbox may make: one allow-list, as BPF for `local` and as a JSON profile for `docker`.
 
-``data/syscalls.csv`` holds every call of Linux 6.1 with its numbers and a rule. A call that is not in the table does not
-exist for the sandbox (ENOSYS), so that a newer kernel brings no new way in; a denied one answers EPERM.
+``data/syscalls.csv`` holds every call of Linux 6.1 with its numbers and a rule. A call that is not in the table does
+not exist for the sandbox (ENOSYS), so that a newer kernel brings no new way in; a denied one answers EPERM.
 """
 
 import csv

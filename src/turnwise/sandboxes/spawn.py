@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import anyio
 
@@ -33,7 +34,7 @@ def _setpriv() -> str | None:
     return shutil.which("setpriv")
 
 
-def as_user(command: Sequence[str], uid: int | None) -> tuple[list[str], dict[str, int | list[int]]]:
+def as_user(command: Sequence[str], uid: int | None) -> tuple[list[str], dict[str, Any]]:
     """Return the command line and the Popen arguments that run ``command`` as ``uid``.
 
     Through setpriv where there is one: Popen's own ``user`` would make it fork a copy of this process's page tables,
@@ -100,9 +101,16 @@ def start(command: Sequence[str], uid: int | None, pass_fds: Sequence[int] = ())
     argv, user = as_user(command, uid)
     try:
         process = subprocess.Popen(
-            argv, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-            pass_fds=pass_fds, cwd="/", start_new_session=True, **user,  # type: ignore[arg-type]
-        )  # fmt: skip
+            argv,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
+            stderr=subprocess.PIPE,
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+            pass_fds=pass_fds,
+            cwd="/",
+            start_new_session=True,
+            **user,
+        )
     except OSError as error:
         ours.close()
         raise SandboxCreateError(f"{argv[0]} could not be started: {error.strerror}") from error

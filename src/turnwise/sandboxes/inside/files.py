@@ -1,5 +1,6 @@
 """Files of the workspace, reached component by component without following a link."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -45,10 +46,8 @@ def _open_parent(parts: list[str], workdir: str, *, create: bool) -> int:
 
 
 def _make(name: str, parent: int) -> None:
-    try:
+    with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o755, dir_fd=parent)
-    except FileExistsError:
-        pass
 
 
 def _open_file(path: str, workdir: str, flags: int, mode: int = 0o644) -> int:
@@ -159,9 +158,9 @@ def _clear(fd: int) -> None:
         try:
             os.unlink(name, dir_fd=fd)
         except IsADirectoryError:
+            os.chmod(name, 0o700, dir_fd=fd)
             child = os.open(name, DIRECTORY, dir_fd=fd)
             try:
-                os.fchmod(child, 0o700)
                 _clear(child)
             finally:
                 os.close(child)

@@ -1,5 +1,6 @@
 """Processes of one sandbox as its supervisor sees them: start, watch with limits, kill with all descendants."""
 
+import contextlib
 import errno
 import os
 import select
@@ -205,10 +206,8 @@ class Watch:
             return
         except BrokenPipeError:
             self._rest = memoryview(b"")
-        try:
+        with contextlib.suppress(KeyError):
             self._poll.unregister(worker.feed)
-        except KeyError:
-            pass
         if self._close:
             os.close(worker.feed)
             worker.feed = -1
@@ -252,10 +251,8 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def kill_tree(pid: int) -> None:
@@ -263,10 +260,8 @@ def kill_tree(pid: int) -> None:
     seen: set[int] = set()
     while fresh := [found for found in descendants(pid) if found not in seen]:
         for found in fresh:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(found, signal.SIGSTOP)
-            except ProcessLookupError:
-                pass
         seen.update(fresh)
     for found in seen:
         _kill(found)

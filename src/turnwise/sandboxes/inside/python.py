@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from io import TextIOWrapper
 from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import Any
 
@@ -38,16 +39,15 @@ def _main_module(workdir: str, filename: str) -> dict[str, Any]:
     sys.argv = [filename]
     sys.path.insert(0, workdir)
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape", line_buffering=stream is sys.stdout)
     return module.__dict__
 
 
 def _remember(source: str, filename: str) -> None:
-    linecache = sys.modules.get("linecache")
-    if linecache is None:
-        import linecache  # type: ignore[no-redef]
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)  # type: ignore[union-attr]
+    """Let a traceback show the lines of a source that is in no file."""
+    if "linecache" in sys.modules:
+        sys.modules["linecache"].cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
 
 
 def _report(error: BaseException, source: str, filename: str) -> None:
@@ -100,14 +100,14 @@ def script(source: str, workdir: str) -> int:
 def _finish() -> None:
     import atexit
 
-    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
 
 
 def _compile_cell(source: str, filename: str) -> list[CodeType]:
     """Compile a cell so that the value of a last expression is shown."""
-    tree = compile(source, filename, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
-    body: list[Any] = tree.body  # type: ignore[attr-defined]
+    tree: Any = compile(source, filename, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+    body: list[Any] = tree.body
     last = [body.pop()] if body and isinstance(body[-1], _ast.Expr) else []
     parts = [compile(tree, filename, "exec", dont_inherit=True)]
     if last:

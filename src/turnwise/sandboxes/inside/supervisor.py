@@ -4,6 +4,7 @@ Foreign code never runs in this process and never holds its channel. Exit codes 
 process's clock; what a worker prints is bytes of a pipe. Verdicts and rewards have no place in these frames.
 """
 
+import fcntl
 import gc
 import os
 import secrets
@@ -130,7 +131,7 @@ class Supervisor:
             os.chdir(self.workdir)
             if language == "bash":
                 for fd in (request_read, done_write):
-                    os.set_inheritable(fd, True)
+                    fcntl.fcntl(fd, fcntl.F_SETFD, 0)
                 return _exec(shell.session_command(request_read, done_write), dict(os.environ))
             return python.serve_session(request_read, done_write, _cells(language, self.workdir))
 
@@ -253,6 +254,7 @@ class Supervisor:
 
     def limits_inside(self, _request: Header, _body: bytes) -> Reply:
         """Read back, in a worker, the limits that hold there."""
+
         def body() -> int:
             kernel.release_worker(self.limits)
             import json
@@ -361,4 +363,3 @@ def main() -> None:
     control.send({"ready": True, "python": list(sys.version_info[:3]), "standing": kernel.standing()})
     python.warm()
     supervisor.serve()
-

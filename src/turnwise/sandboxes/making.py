@@ -1,4 +1,4 @@
-"""What the providers share: limits checked before anything is made, restoring, keeping count, leaving nothing behind."""
+"""What the providers share: checks before anything is made, restoring, keeping count, leaving nothing behind."""
 
 import atexit
 import os
@@ -122,7 +122,7 @@ def _at_exit() -> None:
     if os.getpid() != _process:
         return
     for provider in list(_providers):
-        for sandbox in list(provider._live):  # noqa: SLF001 - the same module
+        for sandbox in list(provider._live):
             provider.kill_now(sandbox)
 
 
