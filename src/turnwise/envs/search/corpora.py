@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from turnwise.envs.search import world
 from turnwise.envs.search.documents import Document, read_corpus
 from turnwise.envs.search.index import VERSION, Index, Progress, build_index
 from turnwise.envs.search.pages import write_pages
-from turnwise.envs.search import world
 from turnwise.envs.search.world import WorldConfig, make_world
 from turnwise.errors import TaskError
 from turnwise.tasks import assets

@@ -37,10 +37,10 @@ class Document:
             title, _, text = contents.partition("\n")
             title = title[1:-1] if len(title) > 1 and title[0] == title[-1] == '"' else title
             return cls(str(identity), title.strip(), text.strip())
-        text = row.get("text")
-        if not isinstance(text, str):
+        body = row.get("text")
+        if not isinstance(body, str):
             raise ValueError("neither 'contents' nor 'text'")
-        return cls(str(identity), str(row.get("title") or ""), text)
+        return cls(str(identity), str(row.get("title") or ""), body)
 
 
 def read_corpus(path: Path) -> Iterator[Document]:

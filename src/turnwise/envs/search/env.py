@@ -147,11 +147,10 @@ class SearchEnv(ToolEnv):
         """Read the tags of a message; with the tool interface a message without a call is invalid."""
         if not self.settings.tagged:
             return await super().on_text(text)
-        if self.settings.engine == "self":
-            return self._on_self(text)
-        message = tags.read(text, judge=self.settings.judge != "off")
-        self.episode.faults += message.misjudged
-        return await self._on_message(message)
+        try:
+            return self._on_self(text) if self.settings.engine == "self" else await self._on_tags(text)
+        except InvalidCall as error:
+            return ToolOutput.of(str(error), Status.INVALID)
 
     def parse(self, text: str) -> Action:
         """Leave tags in the text, where ``on_text`` reads them; else ``tool[argument]``."""
@@ -159,7 +158,9 @@ class SearchEnv(ToolEnv):
 
     # How the two interfaces do it.
 
-    async def _on_message(self, message: tags.Message) -> ToolOutput:
+    async def _on_tags(self, text: str) -> ToolOutput:
+        message = tags.read(text, judge=self.settings.judge != "off")
+        self.episode.faults += message.misjudged
         exact = self.settings.interface == "search-r1"
         if message.judged is not None:
             self._judge(useful=message.judged)
@@ -206,7 +207,11 @@ class SearchEnv(ToolEnv):
         if not self.episode.to_judge:
             raise InvalidCall(prompts.NOT_TO_JUDGE)
         ideal = bool(set(self.episode.last) & set(self._golds("evidence")))
-        said = {"label": _yes(useful), "ideal": _yes(ideal), "version": "gold evidence among the results"}
+        said: dict[str, JsonValue] = {
+            "label": _yes(useful),
+            "ideal": _yes(ideal),
+            "version": "gold evidence among the results",
+        }
         self.pay("judge", rewards.judge_reward(useful, ideal), provenance=said)
         self.episode.to_judge, self.episode.must_search = False, not useful
         self.episode.judgements += 1
@@ -287,16 +292,23 @@ class SearchEnv(ToolEnv):
 
     async def snapshot(self) -> Snapshot:
         """Copy the state; nothing is replayed."""
-        return (await super().snapshot()).model_copy(update={"state": self.episode.dump()})
+        over = self._over.value if self._over else None
+        state: JsonValue = {"episode": self.episode.dump(), "over": over}
+        return (await super().snapshot()).model_copy(update={"state": state})
 
     async def restore(self, snapshot: Snapshot, task: Task) -> None:
         """Continue from a copied state; a snapshot without one is replayed."""
-        if snapshot.state is None:
+        state = snapshot.state
+        if not isinstance(state, dict):
             await super().restore(snapshot, task)
             return
         self.check_snapshot(snapshot, task)
-        self._adopt(snapshot, task)
-        self.episode = Episode.load(snapshot.state)
+        if self._task is not task:
+            self._task, self.data = task, self._parse_data(task)
+        self.seed, self._turn, self._parts = snapshot.seed, len(snapshot.actions), []
+        self._log, self._trace = list(snapshot.actions), list(snapshot.trace)
+        self._over = StopReason(str(state["over"])) if state["over"] else None
+        self.episode = Episode.load(state["episode"])
         if self.settings.engine == "real":
             self._retriever = await self._open()
 
@@ -340,7 +352,7 @@ class SearchEnv(ToolEnv):
 
             return shared_client(name)
         if name != "bm25" and ":" in name:
-            made = await anyio.to_thread.run_sync(plugins.load(name, kind="retriever"), corpus)
+            made: object = await anyio.to_thread.run_sync(plugins.load(name, kind="retriever"), corpus)
             if not isinstance(made, Retriever):
                 raise ConfigError(f"retriever {name!r} made {type(made).__name__}, which is no Retriever")
             return made
@@ -352,5 +364,5 @@ class SearchEnv(ToolEnv):
         return LexicalRetriever(index)
 
 
-def _yes(said: bool) -> str:  # noqa: FBT001 - one word
+def _yes(said: bool) -> str:
     return "yes" if said else "no"

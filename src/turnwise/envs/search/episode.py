@@ -36,13 +36,9 @@ class Episode:
 
     def key(self) -> JsonValue:
         """Return what decides the future."""
-        return {
-            "seen": sorted(self.seen),
-            "last": list(self.last),
-            "to_judge": self.to_judge,
-            "must_search": self.must_search,
-            "answer": self.answer,
-        }
+        seen: list[JsonValue] = [*sorted(self.seen)]
+        waits: dict[str, JsonValue] = {"to_judge": self.to_judge, "must_search": self.must_search}
+        return {"seen": seen, "last": [*self.last], "answer": self.answer, **waits}
 
     def dump(self) -> JsonValue:
         """Return everything as plain JSON."""
@@ -58,8 +54,11 @@ class Episode:
     def load(cls, dumped: Any) -> "Episode":
         """Read what ``dump`` wrote."""
         known = {row[0]: Document(*row) for row in dumped["known"]}
-        lists = {"seen": dict.fromkeys(dumped["seen"]), "last": tuple(dumped["last"]), "cited": tuple(dumped["cited"])}
-        return cls(**{name: dumped[name] for name in _PLAIN}, **lists, known=known)
+        loaded = cls(seen=dict.fromkeys(dumped["seen"]), last=tuple(dumped["last"]), cited=tuple(dumped["cited"]))
+        loaded.known = known
+        for name in _PLAIN:
+            setattr(loaded, name, dumped[name])
+        return loaded
 
 
 _PLAIN = (

@@ -4,21 +4,25 @@ import random
 from importlib.resources import as_file, files
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from turnwise.envs.search.corpora import WorldCorpus, open_index
 from turnwise.envs.search.documents import Document
+from turnwise.envs.search.harness import call
 from turnwise.envs.search.index import Index
 from turnwise.envs.search.questions import FORMS, NONE, Draft, Lookup, cut
 from turnwise.envs.search.scoring import normalize
+from turnwise.envs.search.view import page_with
 from turnwise.envs.search.world import WorldConfig, make_world
-from turnwise.envs.search.view import page_of, page_with
+from turnwise.errors import ConfigError
 from turnwise.tasks import Task, TaskSet
 from turnwise.tasks.files import load_tasks
 from turnwise.tasks.generate import Generator, Knobs
 
 TOP_K = 5
 """Results among which a solution's page must be; the environment's default."""
+_REDRAWS = 50
+"""Draws of one form before another is tried; rare forms would be rarer still without."""
 DEFAULT_FORMS = {
     "chain1": 2,
     "chain2": 4,
@@ -62,7 +66,8 @@ class SearchGenerator(Generator):
     def begin(self, seed: int) -> None:
         """Make the world and its index."""
         knobs: SearchKnobs = self.knobs
-        self._known = dict.fromkeys(knobs.forms)
+        if unknown := sorted(set(knobs.forms) - set(FORMS)):
+            raise ConfigError(f"no form of question is named {unknown[0]!r}; forms: {', '.join(FORMS)}")
         corpus = WorldCorpus(recipe=knobs.recipe())
         self.world = make_world(corpus.recipe)
         self.index = open_index(corpus)
@@ -72,10 +77,11 @@ class SearchGenerator(Generator):
         """Draw a question and prove it."""
         shares: dict[str, int] = self.knobs.forms
         form = rng.choices(list(shares), list(shares.values()))[0]
-        draft = cut(self.world, form, rng)
-        if draft is None or not prove(draft, self.index):
-            return None
-        return as_task(draft, self.corpus)
+        for _ in range(_REDRAWS):
+            draft = cut(self.world, form, rng)
+            if draft is not None and prove(draft, self.index):
+                return as_task(draft, self.corpus, self.index)
+        return None
 
     def identity(self, task: Task) -> str:
         """Return what is asked, whatever the wording."""
@@ -89,9 +95,8 @@ def prove(draft: Draft, index: Index) -> bool:
         if document is None or page_with(document.text, lookup.says) is None:
             return False
     if draft.dead_end is None:
-        return not any(normalize(answer) in normalize(draft.question) for answer in draft.answers[:1]) or (
-            draft.form == "comparison"
-        )
+        told = draft.form not in ("comparison", "counting") and normalize(draft.answers[0]) in normalize(draft.question)
+        return not told
     return draft.lookups != [] or index.ordinals(draft.dead_end, 1) == []
 
 
@@ -100,7 +105,7 @@ def _found(index: Index, lookup: Lookup) -> Document | None:
     return next((hit.document for hit in hits if hit.document.id == lookup.doc_id), None)
 
 
-def as_task(draft: Draft, corpus: WorldCorpus) -> Task:
+def as_task(draft: Draft, corpus: WorldCorpus, index: Index) -> Task:
     """Turn a proved draft into a task; the generator sets its id, split and source."""
     return Task(
         id="draft",
@@ -112,8 +117,33 @@ def as_task(draft: Draft, corpus: WorldCorpus) -> Task:
             "unanswerable": draft.form == NONE,
             "evidence": list(draft.evidence),
             "asks": " ".join(draft.identity),
-            "actions": [],
+            "actions": _solution(draft, index),
         },
         difficulty=draft.hops,
         tags=(draft.form,),
     )
+
+
+def _solution(draft: Draft, index: Index) -> list[JsonValue]:
+    steps: list[tuple[str, dict[str, object]]] = []
+    for lookup in draft.lookups:
+        document = index.get(lookup.doc_id)
+        page = page_with(document.text, lookup.says) if document else None
+        steps.append(("search", {"query": lookup.query}))
+        steps.append(("open", {"doc_id": lookup.doc_id, "page": page or 1}))
+    if draft.dead_end is not None:
+        steps.append(("search", {"query": draft.dead_end}))
+    steps.append(("answer", {"text": draft.answers[0], "evidence": list(draft.evidence)}))
+    actions = [call(name, turn, **arguments) for turn, (name, arguments) in enumerate(steps, start=1)]
+    return [action.model_dump(mode="json", exclude_defaults=True) for action in actions]
+
+
+def world_panel() -> TaskSet:
+    """Return the shipped panel ``search/world@1``: 300 train, 100 dev and 100 test tasks over the default world."""
+    with as_file(files("turnwise.envs.search").joinpath("data", "world.jsonl")) as path:
+        return load_tasks(path, name="search/world", version="1")
+
+
+def make_world_panel() -> TaskSet:
+    """Generate the shipped panel anew."""
+    return SearchGenerator().panel({"train": 300, "dev": 100, "test": 100}, seed=1, name="search/world", version="1")

@@ -233,7 +233,7 @@ class Index:
         if self._searcher.num_segments == 1:
             return [(address.doc, score) for score, address in hits]
         places = self._searcher.fast_field_values("ordinal", [address for _, address in hits])
-        found = [(int(place), score) for place, (score, _) in zip(places, hits, strict=True)]
+        found = [(int(place or 0), score) for place, (score, _) in zip(places, hits, strict=True)]
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
     def search(self, query: str, k: int) -> list[Hit]:

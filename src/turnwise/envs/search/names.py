@@ -8,11 +8,56 @@ import random
 from functools import lru_cache
 from importlib.resources import files
 
-_ONSETS = (
-    "b bl br c cr d dr f fl fr g gl gr h j k kr l m n p pl pr qu r s sk sl st sv t tr th v vr w y z zh sh ch ph".split()
-)
-_VOWELS = ("a e i o u ae ai au ea ei ia io oa ou ui y".split()) + list("aeiou") * 2
-_CODAS = ("n r l s m th nd rn lk rk ld x sk v z nt rd st g k".split()) + [""] * 16
+_ONSETS = [
+    "b",
+    "bl",
+    "br",
+    "c",
+    "cr",
+    "d",
+    "dr",
+    "f",
+    "fl",
+    "fr",
+    "g",
+    "gl",
+    "gr",
+    "h",
+    "j",
+    "k",
+    "kr",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pl",
+    "pr",
+    "qu",
+    "r",
+    "s",
+    "sk",
+    "sl",
+    "st",
+    "sv",
+    "t",
+    "tr",
+    "th",
+    "v",
+    "vr",
+    "w",
+    "y",
+    "z",
+    "zh",
+    "sh",
+    "ch",
+    "ph",
+]
+_VOWELS = (["a", "e", "i", "o", "u", "ae", "ai", "au", "ea", "ei", "ia", "io", "oa", "ou", "ui", "y"]) + list(
+    "aeiou"
+) * 2
+_CODAS = (
+    ["n", "r", "l", "s", "m", "th", "nd", "rn", "lk", "rk", "ld", "x", "sk", "v", "z", "nt", "rd", "st", "g", "k"]
+) + [""] * 16
 _LONGEST = 12
 
 

@@ -19,7 +19,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "spouse": ("{s} was married to {o}.", "{o} was the spouse of {s}.", "In middle age {s} married {o}."),
     "founder": ("{s} was founded by {o}.", "Its founder was {o}.", "{o} founded {s}."),
     "seat": ("{s} has its seat in {o}.", "It is based in {o}."),
-    "creator": ("{s} is a {v} by {o}.", "The {v} was created by {o}.", "{o} is the creator of {s}."),
+    "creator": ("{s} is {av} by {o}.", "The {v} was created by {o}.", "{o} is the creator of {s}."),
     "sponsor": ("The work was commissioned by {o}.", "{o} commissioned the {v}."),
     "setting": ("{s} is set in {o}.", "Its setting is {o}."),
     "place": ("{s} was held in {o}.", "The {v} took place in {o}."),
@@ -40,10 +40,10 @@ _LEADS = {
     "province": "{s} is a province.",
     "river": "The {s} is a river.",
     "city": "{s} is a city.",
-    "person": "{s} was a {v}.",
-    "institute": "{s} is a {v}.",
-    "work": "{s} is a {v}.",
-    "event": "{s} was a {v}.",
+    "person": "{s} was {av}.",
+    "institute": "{s} is {av}.",
+    "work": "{s} is {av}.",
+    "event": "{s} was {av}.",
     "award": "{s} is a prize for works of art and letters.",
 }
 _ALIASES = ("{s} is also known as {a}.", "Older sources call {s} by the name {a}.", "{a} is another name of {s}.")
@@ -77,17 +77,24 @@ def write_pages(world: World) -> Iterator[Document]:
         yield _distractor(world, number)
 
 
-def shown(world: World, entity: Entity) -> str:
+def shown(entity: Entity) -> str:
     """Return the entity's name as sentences use it."""
     return f'"{entity.name}"' if entity.kind == "work" else entity.name
 
 
 def _page(world: World, entity: Entity) -> Document:
     rng = random.Random(f"page|{world.config.seed}|{entity.ordinal}")
-    names = {"s": shown(world, entity), "v": entity.variety, "a": entity.alias, "d": entity.values["date"]}
+    article = "an" if entity.variety[0] in "aeio" else "a"
+    names = {
+        "av": f"{article} {entity.variety}",
+        "s": shown(entity),
+        "v": entity.variety,
+        "a": entity.alias,
+        "d": entity.values["date"],
+    }
     facts = [rng.choice(DATES[entity.kind]).format(**names)]
     for relation, target in entity.links.items():
-        facts.append(rng.choice(PHRASES[relation]).format(o=shown(world, world.at(target)), **names))
+        facts.append(rng.choice(PHRASES[relation]).format(o=shown(world.at(target)), **names))
     facts += _numbers(entity)
     rng.shuffle(facts)
     lead = [_LEADS[entity.kind].format(**names)]
@@ -124,12 +131,11 @@ def _distractor(world: World, number: int) -> Document:
     rng = random.Random(f"distractor|{world.config.seed}|{number}")
     entities = [rng.choice(world.entities) for _ in range(6)]
     lines = [
-        rng.choice(_MENTIONS).format(a=shown(world, a), b=shown(world, b))
-        for a, b in zip(entities[::2], entities[1::2], strict=True)
+        rng.choice(_MENTIONS).format(a=shown(a), b=shown(b)) for a, b in zip(entities[::2], entities[1::2], strict=True)
     ]
     if rng.random() < world.config.contradictions:
         wrong = f"{rng.randint(1, 28)} {rng.choice(_MONTHS)} {rng.randint(1500, 1990)}"
-        lines.append(rng.choice(_HEARSAY).format(s=shown(world, entities[0]), d=wrong))
+        lines.append(rng.choice(_HEARSAY).format(s=shown(entities[0]), d=wrong))
     lines += rng.sample(_FILLERS, 3)
     rng.shuffle(lines)
     title = f"{rng.choice(_MISCELLANY)} on {entities[0].name} and {entities[1].name}"

@@ -25,10 +25,12 @@ SEARCH_R1 = (
 SELF = (
     "{question}\n\n"
     "Answer from what you know, as if you used a search engine. Write <think>…</think> first, then "
-    "<search>query</search> followed at once by what the engine would return, <information>…</information>, as often as "
-    "needed, and at the end <answer>the shortest exact text</answer>."
+    "<search>query</search> followed at once by what the engine would return, <information>…</information>, as often "
+    "as needed, and at the end <answer>the shortest exact text</answer>."
 )
-JUDGE = " After each result, judge it: <judge>Yes</judge> if it helps, <judge>No</judge> if not; after No, search again."
+JUDGE = (
+    " After each result, judge it: <judge>Yes</judge> if it helps, <judge>No</judge> if not; after No, search again."
+)
 
 NEITHER = (
     "Nothing was done: the message holds neither <search>query</search> nor <answer>text</answer>. Write one of them."

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from turnwise.envs.search.pages import shown
-from turnwise.envs.search.world import MONTHS, Entity, World
+from turnwise.envs.search.world import MONTHS, Entity, Kind, World
 
 NONE = "unanswerable"
 """The answer to a question that the pages do not answer."""
@@ -58,14 +58,14 @@ _DATED: dict[str, str] = {
     "event": "On what date did {x} open?",
     "award": "On what date was {x} first announced?",
 }
-_EARLIER: dict[str, str] = {
+_EARLIER: dict[Kind, str] = {
     "city": "Which city received its charter earlier, {x} or {y}?",
     "person": "Who was born earlier, {x} or {y}?",
     "institute": "Which was founded earlier, {x} or {y}?",
     "work": "Which was shown to the public earlier, {x} or {y}?",
     "event": "Which opened earlier, {x} or {y}?",
 }
-_RELATIONS: dict[str, tuple[str, ...]] = {
+_RELATIONS: dict[Kind, tuple[str, ...]] = {
     "province": ("capital",),
     "city": ("province", "river"),
     "person": ("birthplace", "teacher", "employer", "spouse"),
@@ -78,7 +78,7 @@ _ABSENT = tuple(
     (kind, relation)
     for kind, relations in _RELATIONS.items()
     for relation in relations
-    if relation in ("river", "teacher", "employer", "spouse", "founder", "sponsor", "setting", "leader", "giver")
+    if relation in ("river", "teacher", "spouse", "founder", "sponsor", "setting", "leader", "giver")
 )
 
 
@@ -120,15 +120,15 @@ def cut(world: World, form: str, rng: random.Random) -> Draft | None:
     return FORMS[form](world, rng)
 
 
-def _pick(world: World, rng: random.Random, *kinds: str) -> Entity:
-    return rng.choice(world.by_kind[rng.choice(kinds)])  # type: ignore[index]
+def _pick(world: World, rng: random.Random, *kinds: Kind) -> Entity:
+    return rng.choice(world.by_kind[rng.choice(kinds)])
 
 
-def _called(world: World, entity: Entity, rng: random.Random) -> tuple[str, str]:
+def _called(entity: Entity, rng: random.Random) -> tuple[str, str]:
     """Return how a question names an entity, and what to search for: now and then its second name."""
     if entity.alias and rng.random() < 0.5:
         return (f'the {entity.variety} "{entity.alias}"' if entity.kind == "work" else entity.alias), entity.alias
-    return (f"the {entity.variety} {shown(world, entity)}" if entity.kind == "work" else entity.name), entity.name
+    return (f"the {entity.variety} {shown(entity)}" if entity.kind == "work" else entity.name), entity.name
 
 
 def _date_answers(date: str) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ def _names(entity: Entity) -> tuple[str, ...]:
 def _chain(hops: int) -> Callable[[World, random.Random], Draft | None]:
     def draw(world: World, rng: random.Random) -> Draft | None:
         here = _pick(world, rng, "work", "event", "institute", "award", "person", "city")
-        phrase, query = _called(world, here, rng)
+        phrase, query = _called(here, rng)
         draft, seen = Draft(f"chain{hops}", "", (), identity=(here.doc_id,)), {here.ordinal}
         for hop in range(hops):
             last = hop == hops - 1
@@ -154,7 +154,7 @@ def _chain(hops: int) -> Callable[[World, random.Random], Draft | None]:
                 return None
             relation = rng.choice(options)
             there = world.at(here.links[relation])
-            draft.lookups.append(Lookup(query, here.doc_id, shown(world, there)))
+            draft.lookups.append(Lookup(query, here.doc_id, shown(there)))
             draft.identity += (relation,)
             if last:
                 draft.question, draft.answers = rng.choice(_ASKED[relation]).format(x=phrase), _names(there)
@@ -176,14 +176,14 @@ def _ask_date(draft: Draft, here: Entity, phrase: str, query: str) -> Draft:
 
 def _comparison(world: World, rng: random.Random) -> Draft | None:
     kind = rng.choice(sorted(_EARLIER))
-    first, second = rng.sample(world.by_kind[kind], 2)  # type: ignore[index]
+    first, second = rng.sample(world.by_kind[kind], 2)
     if first.year == second.year:
         return None
     earlier = min(first, second, key=lambda entity: entity.year)
     lookups = [Lookup(entity.name, entity.doc_id, entity.values["date"]) for entity in (first, second)]
     return Draft(
         "comparison",
-        _EARLIER[kind].format(x=shown(world, first), y=shown(world, second)),
+        _EARLIER[kind].format(x=shown(first), y=shown(second)),
         _names(earlier),
         lookups,
         ("earlier", *sorted((first.doc_id, second.doc_id))),
@@ -203,12 +203,12 @@ def _intersection(world: World, rng: random.Random) -> Draft | None:
     clause = {"sponsor": f"was commissioned by {target.name}", "setting": f"is set in {target.name}"}[relation]
     lookups = [Lookup(person.name, person.doc_id, other.name) for other in (work,)]
     # Every work of the person has to be looked at until the right one is found; the solution goes there at once.
-    lookups.append(Lookup(work.name, work.doc_id, shown(world, target)))
+    lookups.append(Lookup(work.name, work.doc_id, shown(target)))
     question = f"Which work by {person.name} {clause}?"
     return Draft("intersection", question, _names(work), lookups, (person.doc_id, relation, target.doc_id))
 
 
-_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 
 def _counting(world: World, rng: random.Random) -> Draft | None:
@@ -218,7 +218,7 @@ def _counting(world: World, rng: random.Random) -> Draft | None:
     years = [world.at(work).year for work in person.works]
     bound = rng.choice(range(min(years) + 1, max(years) + 10))
     count = sum(year < bound for year in years)
-    phrase, query = _called(world, person, rng)
+    phrase, query = _called(person, rng)
     question = f"How many works by {phrase} were shown to the public before {bound}?"
     answers = (str(count), _NUMBERS[count]) if count < len(_NUMBERS) else (str(count),)
     lookup = Lookup(query, person.doc_id, world.at(person.works[0]).name)
@@ -235,7 +235,7 @@ def _temporal(world: World, rng: random.Random) -> Draft | None:
     head = world.at(heads[0][0])
     what = "mayor" if place.kind == "city" else "director"
     when = "opened" if event.kind == "event" else "was first shown to the public"
-    phrase, query = _called(world, event, rng)
+    phrase, query = _called(event, rng)
     question = f"Who was the {what} of {place.name} when {phrase} {when}?"
     lookups = [Lookup(query, event.doc_id, event.values["date"]), Lookup(place.name, place.doc_id, head.name)]
     return Draft("temporal", question, _names(head), lookups, (place.doc_id, "head", event.doc_id))
@@ -244,10 +244,10 @@ def _temporal(world: World, rng: random.Random) -> Draft | None:
 def _absent(world: World, rng: random.Random) -> Draft | None:
     """Ask for a relation that does not hold, of a thing the pages know."""
     kind, relation = rng.choice(_ABSENT)
-    here = rng.choice(world.by_kind[kind])  # type: ignore[index]
+    here = rng.choice(world.by_kind[kind])
     if relation in here.links:
         return None
-    phrase, query = _called(world, here, rng)
+    phrase, query = _called(here, rng)
     question = rng.choice(_ASKED[relation]).format(x=phrase)
     lookup = Lookup(query, here.doc_id, here.name)
     return Draft(NONE, question, (NONE,), [lookup], (here.doc_id, relation), dead_end=f"{here.name} {relation}")

@@ -46,7 +46,7 @@ def recall(seen: Collection[str], gold: Collection[str]) -> float | None:
     return len(wanted & set(seen)) / len(wanted) if wanted else None
 
 
-def judge_reward(judged: bool, ideal: bool) -> float:  # noqa: FBT001 - the two answers that are compared
+def judge_reward(judged: bool, ideal: bool) -> float:
     """Return ReSeek's reward for judging the last results (arXiv 2510.00568): +0.3, −0.6 or −0.3."""
     if judged == ideal:
         return JUDGE_MATCH

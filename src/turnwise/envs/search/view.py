@@ -54,9 +54,7 @@ def results(documents: Sequence[Document], query: str) -> str:
     """List search results for an agent with tools: id, title, snippet."""
     if not documents:
         return "No document matches. Try other words."
-    rows = [
-        f"[{n}] {doc.id} | {doc.title}\n    {snippet(doc.text, query)}" for n, doc in enumerate(documents, start=1)
-    ]
+    rows = [f"[{n}] {doc.id} | {doc.title}\n    {snippet(doc.text, query)}" for n, doc in enumerate(documents, start=1)]
     return "\n".join(rows)
 
 
@@ -65,7 +63,8 @@ def passages(text: str, wanted: str, size: int = PAGE_CHARS) -> str:
     folded, needle = text.lower(), wanted.lower().strip()
     if not needle or len(folded) != len(text):
         folded, needle = text, wanted.strip()
-    lines, place = [], folded.find(needle) if needle else -1
+    lines: list[str] = []
+    place = folded.find(needle) if needle else -1
     while place >= 0 and len(lines) < _PASSAGES:
         page = next(n for n, (_, end) in enumerate(_bounds(text, size), start=1) if place < end or end == len(text))
         around = text[max(0, place - _AROUND) : place + len(needle) + _AROUND].replace("\n", " ")

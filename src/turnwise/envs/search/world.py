@@ -39,7 +39,20 @@ VARIETIES: dict[Kind, tuple[str, ...]] = {
     "event": ("festival", "expedition", "exhibition", "congress", "regatta"),
     "award": ("prize",),
 }
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 
 
 class WorldConfig(BaseModel):
