@@ -303,12 +303,12 @@ class SearchEnv(ToolEnv):
             await super().restore(snapshot, task)
             return
         self.check_snapshot(snapshot, task)
-        if self._task is not task:
-            self._task, self.data = task, self._parse_data(task)
-        self.seed, self._turn, self._parts = snapshot.seed, len(snapshot.actions), []
-        self._log, self._trace = list(snapshot.actions), list(snapshot.trace)
-        self._over = StopReason(str(state["over"])) if state["over"] else None
-        self.episode = Episode.load(state["episode"])
+        try:
+            over, episode = StopReason(str(state["over"])) if state["over"] else None, Episode.load(state["episode"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise EnvError(f"search: the snapshot's state cannot be read: {error!r}") from error
+        self.adopt(snapshot, task, over)
+        self.episode = episode
         if self.settings.engine == "real":
             self._retriever = await self._open()
 
