@@ -81,6 +81,13 @@ class ToolEnv(Env):
         """Return all tools the class has; an episode may offer fewer."""
         return tuple(tool.spec for tool in cls._tools.values())
 
+    def _begin_history(self) -> None:
+        self._truncated: StopReason | None = None
+        self._log: list[Action] = []
+        self._trace: list[Trace] = []
+        self._parts: list[RewardPart] = []
+        self._queued: float | None = None
+
     # What authors write.
 
     @abstractmethod
@@ -141,6 +148,24 @@ class ToolEnv(Env):
         """End the episode after the present call."""
         self._over = reason
 
+    def resume(self, snapshot: Snapshot, task: Task, over: StopReason | None) -> None:
+        """Take over a snapshot's history, in a ``restore`` that copies the state instead of replaying.
+
+        Args:
+            snapshot: Checked against this environment and the task, or refused.
+            task: Its task.
+            over: Why the episode had ended, None if it had not.
+
+        Raises:
+            EnvError: The snapshot is of another environment, version, configuration or task.
+        """
+        self.check_snapshot(snapshot, task)
+        if self._task is not task:
+            self.data = self._parse_data(task)
+        self._task, self.seed, self._turn, self._over = task, snapshot.seed, len(snapshot.actions), over
+        self._begin_history()
+        self._truncated, self._log, self._trace = snapshot.truncated, list(snapshot.actions), list(snapshot.trace)
+
     # The contract.
 
     @property
@@ -152,9 +177,7 @@ class ToolEnv(Env):
         """Begin an episode on a task."""
         await self.teardown()
         self._task, self.seed, self._turn, self._over = task, seed, 0, None
-        self._truncated: StopReason | None = None
-        self._log: list[Action] = []
-        self._parts: list[RewardPart] = []
+        self._begin_history()
         self.data = self._parse_data(task)
         self.rng = random.Random(digest({"env": self.name, "seed": seed, "data": task.data}))
         with _boundary(f"{self.name} could not begin task {task.id!r}"):
@@ -170,8 +193,7 @@ class ToolEnv(Env):
         parsed = self.parse(clean(action)) if isinstance(action, str) else action
         self._log.append(parsed)
         self._turn += 1
-        self._parts = []
-        self._queued: float | None = None
+        self._parts, self._queued = [], None
         started = time.perf_counter()
         with _boundary(f"{self.name} broke on task {self.task.id!r}"):
             observation, status = await self._act(parsed)
@@ -216,20 +238,6 @@ class ToolEnv(Env):
             self._compare(snapshot, index)
         if snapshot.truncated is not None:
             await self.truncate(snapshot.truncated)
-
-    def adopt(self, snapshot: Snapshot, task: Task, over: StopReason | None) -> None:
-        """Take over a snapshot's task, seed, actions and trace without replaying; for one that copies its own state.
-
-        Args:
-            snapshot: Checked already.
-            task: Its task.
-            over: Why the episode had ended; None: it goes on.
-        """
-        if self._task is not task:
-            self._task, self.data = task, self._parse_data(task)
-        self.seed, self._turn, self._over = snapshot.seed, len(snapshot.actions), over
-        self._log, self._trace, self._parts, self._queued = list(snapshot.actions), list(snapshot.trace), [], None
-        self._truncated = snapshot.truncated
 
     async def close(self) -> None:
         """Free what the episode holds."""

@@ -1,1 +1,0 @@
-"""The search environment: ask, read, judge, answer."""

@@ -1,1 +1,0 @@
-"""What runs inside a sandbox: sent there as text, so it may import only the standard library and its own siblings."""
