@@ -63,8 +63,9 @@ class AgentPart(_Part):
     """How the policy is prompted and read."""
 
     format: str = "brackets"
+    """How calls are written: ``native`` (Hermes-style blocks), ``tags``, ``brackets``, ``json``."""
     context: str = "full"
-    context_config: dict[str, JsonValue] = {}
+    """What the policy is shown: ``full``, ``window:4``, ``summary:keep=4,every=8``, ``per-turn:1``."""
     system_prompt: str | None = None
     turn_tokens: int = Field(default=256, ge=1)
     """Most tokens of one message."""

@@ -57,13 +57,14 @@ def build_tiny(folder: Path, texts: Iterable[str], size: TinyModel | None = None
     """
     sizes = size or TinyModel()
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer(texts, sizes.vocab_size)
+    tokenizer = tiny_tokenizer(texts, sizes.vocab_size)
     tokenizer.save_pretrained(folder)
     _model(len(tokenizer), tokenizer, sizes).save_pretrained(folder)
     return folder
 
 
-def _tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
+def tiny_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
+    """Learn a byte-level BPE tokenizer with a ChatML template; digits stay apart."""
     try:
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
         from transformers import PreTrainedTokenizerFast

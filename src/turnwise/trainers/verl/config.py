@@ -50,12 +50,22 @@ class Paths:
         return self.root / "demonstrations.parquet"
 
     @property
+    def agent_loop(self) -> Path:
+        """Tells verl's workers which agent loop to build."""
+        return self.root / "agent_loop.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """Training metrics, one step a line."""
+        return self.root / "metrics.jsonl"
+
+    @property
     def recipe(self) -> Path:
         """The recipe as it was run."""
         return self.root / "recipe.json"
 
 
-def environment(recipe: Recipe) -> dict[str, str]:
+def environment(recipe: Recipe, paths: Paths) -> dict[str, str]:
     """Return the environment variables that verl's processes need."""
     plugins = ["turnwise.trainers.verl.rollout", "turnwise.trainers.verl.trainer"]
     variables = {
@@ -65,6 +75,7 @@ def environment(recipe: Recipe) -> dict[str, str]:
         "RAY_DEDUP_LOGS": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
         "TOKENIZERS_PARALLELISM": "false",
+        "TENSORBOARD_DIR": str(paths.root / "tensorboard"),
         "TURNWISE_ROLLOUT_DEVICE": recipe.device,
     }
     if recipe.device == "cpu":
@@ -118,6 +129,7 @@ def rl_overrides(recipe: Recipe, paths: Paths, model: str, *, resume: bool) -> l
     """Return verl's settings for reinforcement learning."""
     return [
         f"hydra.run.dir={paths.root / 'hydra-rl'}",
+        f"+turnwise.recipe={paths.recipe}",
         *_algorithm(),
         *_data(recipe, paths),
         *_policy(recipe, model),
@@ -220,7 +232,7 @@ def _rollout(recipe: Recipe, paths: Paths) -> list[str]:
         f"{rollout}.n_gpus_per_node={recipe.gpus}",
         f"{rollout}.agent.num_workers=1",
         f"{rollout}.agent.default_agent_loop=turnwise",
-        f"{rollout}.agent.agent_loop_config_path={paths.root / 'agent_loop.yaml'}",
+        f"{rollout}.agent.agent_loop_config_path={paths.agent_loop}",
     ]
 
 

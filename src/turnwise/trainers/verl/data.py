@@ -13,6 +13,8 @@ class TaskDataset(Dataset):
 
     def __init__(self, *, data_files: Any, config: Any, max_samples: int = -1, **_: Any) -> None:
         paths = [data_files] if isinstance(data_files, str) else list(data_files)
+        # The evaluation panel is told apart by its file, the one thing verl gives both datasets alike.
+        self.purpose = "train" if paths == [str(config.train_files)] else "eval"
         lines = [line for path in paths for line in open(path, encoding="utf-8") if line.strip()]  # noqa: SIM115
         self.tasks = [Task.model_validate_json(line) for line in lines]
         if max_samples > 0:
@@ -29,6 +31,7 @@ class TaskDataset(Dataset):
             "dummy_tensor": torch.tensor([0], dtype=torch.uint8),
             "index": index,
             "task": task.model_dump_json(),
+            "purpose": self.purpose,
             "data_source": task.env,
             "reward_model": {"ground_truth": ""},
             "extra_info": {"index": index},

@@ -1,0 +1,228 @@
+"""A training run from recipe to report: tasks, model, supervised start, reinforcement learning, all in one folder."""
+
+import json
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from turnwise.envs.registry import env_class
+from turnwise.errors import ConfigError, TaskError, TrainerError
+from turnwise.tasks import Task, TaskSet, load_panel
+from turnwise.trainers.process import run_process
+from turnwise.trainers.progress import MetricsTail
+from turnwise.trainers.recipe import EnvPart, Recipe
+from turnwise.trainers.verl.config import Paths, environment, rl_overrides, sft_overrides
+from turnwise.trajectories import Store, Trajectory
+
+Notice = Callable[[str], None]
+
+
+@dataclass
+class Training:
+    """A run in its folder.
+
+    Attributes:
+        recipe: What to do.
+        root: The run's folder.
+        notice: Told of each stage.
+    """
+
+    recipe: Recipe
+    root: Path
+    notice: Notice = field(default=lambda _line: None)
+
+    @property
+    def paths(self) -> Paths:
+        """Where the run keeps its files."""
+        return Paths(root=self.root.resolve())
+
+    def prepare(self, *, resume: bool) -> None:
+        """Write recipe and tasks.
+
+        Raises:
+            ConfigError: The folder holds another run, or nothing to resume.
+        """
+        text = self.recipe.model_dump_json(indent=2)
+        if self.paths.recipe.exists():
+            if not resume:
+                raise ConfigError(f"{self.root} already holds a run; give --resume, or another output folder")
+            if json.loads(self.paths.recipe.read_text(encoding="utf-8")) != json.loads(text):
+                raise ConfigError(f"{self.root} holds a run of another recipe; a resumed run keeps its recipe")
+            return
+        if resume:
+            raise ConfigError(f"there is no run to resume in {self.root}")
+        self.root.mkdir(parents=True, exist_ok=True)
+        train, evaluation = panels(self.recipe.env)
+        _write_tasks(self.paths.train_tasks, train)
+        _write_tasks(self.paths.eval_tasks, evaluation)
+        loop = {
+            "name": "turnwise",
+            "_target_": "turnwise.trainers.verl.agent_loop.TurnwiseAgentLoop",
+            "recipe": str(self.paths.recipe),
+            "store": str(self.paths.store),
+        }
+        self.paths.agent_loop.write_text(json.dumps([loop]), encoding="utf-8")
+        self.paths.recipe.write_text(text, encoding="utf-8")
+
+    def run(self, *, resume: bool = False) -> Path:
+        """Do all of it.
+
+        Returns:
+            The folder of the trained model, in the Hugging Face layout.
+        """
+        self.prepare(resume=resume)
+        model = self.start_model()
+        if self.recipe.sft is not None:
+            model = self.supervise(model)
+        if self.recipe.rl is None:
+            return Path(model)
+        return self.reinforce(model, resume=resume)
+
+    def start_model(self) -> str:
+        """Return the policy to start from; a tiny one is made where the recipe says so."""
+        if self.recipe.model.path is not None:
+            return self.recipe.model.path
+        if not (self.paths.model / "config.json").exists():
+            from turnwise.trainers.demonstrate import rendered_texts
+            from turnwise.trainers.tiny import build_tiny
+
+            self.notice("making the tiny model")
+            texts = rendered_texts(self.recipe.agent, self.demonstrations)
+            build_tiny(self.paths.model, texts, self.recipe.model.tiny)
+        return str(self.paths.model)
+
+    def supervise(self, model: str) -> str:
+        """Train on demonstrations; a finished supervised start is kept."""
+        if (self.paths.sft / "config.json").exists():
+            return str(self.paths.sft)
+        from transformers import AutoTokenizer
+
+        from turnwise.trainers.demonstrate import write_demonstrations
+
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        count = write_demonstrations(self.recipe, self.demonstrations, tokenizer, self.paths.demonstrations)
+        self.notice(f"supervised start on {count} sequences")
+        self._verl("turnwise.trainers.verl.sft_main", sft_overrides(self.recipe, self.paths, model), "sft")
+        steps = sorted((self.root / "sft-checkpoints").glob("global_step_*"), key=_step_of)
+        if not steps or not (steps[-1] / "huggingface" / "config.json").exists():
+            raise TrainerError(f"the supervised start left no model in {self.root / 'sft-checkpoints'}")
+        shutil.copytree(steps[-1] / "huggingface", self.paths.sft)
+        return str(self.paths.sft)
+
+    def reinforce(self, model: str, *, resume: bool) -> Path:
+        """Train by verl's trainer.
+
+        Returns:
+            The folder of the last checkpoint's model.
+        """
+        rl = self.recipe.rl
+        assert rl is not None
+        self.notice(f"reinforcement learning: {rl.steps} steps, credit by {rl.credit.method}")
+        with Store.open(self.paths.store, "a") as store:
+            overrides = rl_overrides(self.recipe, self.paths, model, resume=resume)
+            tail = MetricsTail(self.root / "rl-metrics.jsonl", store, self.recipe.name, rl.steps, self.notice)
+
+            def watch() -> None:
+                store.ingest()
+                tail()
+
+            self._verl("verl.trainer.main_ppo", overrides, "rl", watch=watch)
+            watch()
+        steps = sorted(self.paths.checkpoints.glob("global_step_*"), key=_step_of)
+        if not steps:
+            raise TrainerError(f"training ended without a checkpoint in {self.paths.checkpoints}")
+        return steps[-1] / "actor" / "huggingface"
+
+    @cached_property
+    def demonstrations(self) -> list[Trajectory]:
+        """The episodes that are learnt from and that a tiny tokenizer is made of."""
+        from turnwise.trainers.demonstrate import demonstrations
+
+        lines = self.paths.train_tasks.read_text(encoding="utf-8").splitlines()
+        self.notice("gathering demonstrations")
+        return demonstrations(self.recipe, [Task.model_validate_json(line) for line in lines], self.paths.store)
+
+    def _verl(self, module: str, overrides: list[str], stage: str, watch: Callable[[], None] | None = None) -> None:
+        variables = environment(self.recipe, self.paths) | {
+            "VERL_FILE_LOGGER_PATH": str(self.root.resolve() / f"{stage}-metrics.jsonl"),
+            "RANK": "0",
+            "WORLD_SIZE": "1",
+            "LOCAL_RANK": "0",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(_free_port()),
+        }
+        if stage == "rl":
+            for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+                variables.pop(name)
+        run_process(
+            [sys.executable, "-m", module, *overrides],
+            environment=variables,
+            log=self.root / f"{stage}.log",
+            cwd=self.root,
+            watch=watch,
+        )
+
+
+def explained(recipe: Recipe, root: Path) -> list[str]:
+    """Return the verl configuration a recipe becomes, one setting a line; nothing is run."""
+    paths = Paths(root=root)
+    model = recipe.model.path or str(paths.model)
+    lines = [f"{name}={value}" for name, value in environment(recipe, paths).items()]
+    if recipe.sft is not None:
+        lines += ["", "# supervised start: verl's SFT trainer", *sft_overrides(recipe, paths, model)]
+        model = str(paths.sft)
+    if recipe.rl is not None:
+        lines += [
+            "",
+            "# reinforcement learning: verl.trainer.main_ppo",
+            *rl_overrides(recipe, paths, model, resume=False),
+        ]
+    return lines
+
+
+def panels(part: EnvPart) -> tuple[TaskSet, TaskSet]:
+    """Return the tasks of training and the fixed panel of evaluation.
+
+    Raises:
+        ConfigError: The environment names no panel, or too few tasks are left.
+    """
+    name = part.panel or env_class(part.name).default_panel
+    if name is None:
+        raise ConfigError(f"environment {part.name!r} has no default panel; set env.panel")
+    panel = load_panel(name)
+    return _chosen(panel, part, part.split, part.tasks), _chosen(panel, part, part.eval_split, part.eval_tasks)
+
+
+def _chosen(panel: TaskSet, part: EnvPart, split: str, count: int | None) -> TaskSet:
+    def fits(task: Task) -> bool:
+        level = task.difficulty if task.difficulty is not None else 0
+        easy = part.max_difficulty is None or level <= part.max_difficulty
+        return easy and set(part.tags) <= set(task.tags)
+
+    kept = panel.split(split).filter(fits)
+    wanted = len(kept) if count is None else count
+    if not len(kept) or wanted > len(kept):
+        raise ConfigError(f"panel {panel.name!r}, split {split!r}: {wanted or 'some'} tasks asked for, {len(kept)} fit")
+    try:
+        return kept.sample(wanted, 0)
+    except TaskError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _write_tasks(path: Path, tasks: TaskSet) -> None:
+    path.write_text("".join(task.model_dump_json() + "\n" for task in tasks), encoding="utf-8")
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.rpartition("_")[2])
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

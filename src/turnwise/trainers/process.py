@@ -1,0 +1,120 @@
+"""Runs a trainer in a process of its own and leaves nothing of it behind.
+
+verl starts Ray, and Ray starts servers and workers that outlive a killed driver. Every process that descends from ours
+carries a token in its environment, by which the rest are found and ended.
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from turnwise.errors import TrainerError
+
+TOKEN = "TURNWISE_PROCESS_TOKEN"
+GRACE_S = 10.0
+"""Seconds between asking a process to end and ending it."""
+
+
+def run_process(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    log: Path,
+    cwd: Path,
+    watch: Callable[[], None] | None = None,
+    timeout_s: float | None = None,
+) -> None:
+    """Run a command to its end, its output in a file.
+
+    Args:
+        command: The command.
+        environment: Added to our own.
+        log: Gets all output.
+        cwd: Where it runs.
+        watch: Called about twice a second while it runs; what it raises ends the process.
+        timeout_s: Seconds after which it counts as hung.
+
+    Raises:
+        TrainerError: It failed or hung; the message holds the last error line and names the log.
+    """
+    token = secrets.token_hex(16)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as stream:
+        process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
+            list(command),
+            env={**os.environ, **environment, TOKEN: token},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=cwd,
+            start_new_session=True,
+        )
+        try:
+            code = _wait(process, watch, timeout_s)
+        finally:
+            end(process.pid, token)
+            process.wait()
+    if code is None:
+        raise TrainerError(f"the trainer did not end within {timeout_s:g} s and was stopped; its log: {log}")
+    if code != 0:
+        raise TrainerError(f"the trainer ended with exit code {code}: {last_error(log)}; its log: {log}")
+
+
+def _wait(process: "subprocess.Popen[bytes]", watch: Callable[[], None] | None, timeout_s: float | None) -> int | None:
+    until = None if timeout_s is None else time.monotonic() + timeout_s
+    while until is None or time.monotonic() < until:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=0.5)
+        if watch is not None:
+            watch()
+    return None
+
+
+def end(pid: int, token: str) -> None:
+    """End a process and all that carry its token."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        left = [pid for pid in {pid, *carriers(token)} if _signal(pid, kind)]
+        until = time.monotonic() + GRACE_S
+        while left and time.monotonic() < until:
+            left = [pid for pid in left if _running(pid)]
+            time.sleep(0.05)
+        if not left and not carriers(token):
+            return
+
+
+def carriers(token: str) -> list[int]:
+    """Return the processes whose environment holds the token."""
+    needle = f"{TOKEN}={token}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if needle in (folder / "environ").read_bytes() and _running(int(folder.name)):
+                found.append(int(folder.name))
+    return found
+
+
+def _running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _signal(pid: int, kind: signal.Signals) -> bool:
+    try:
+        os.kill(pid, kind)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def last_error(log: Path) -> str:
+    """Return the last line of a log that looks like an exception, else its last line."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-400:]
+    told = [line.strip() for line in lines if ("Error" in line or "Exception" in line) and ":" in line]
+    return (told or [line.strip() for line in lines if line.strip()] or ["no output"])[-1][:400]

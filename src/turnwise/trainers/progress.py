@@ -1,0 +1,72 @@
+"""Follows a trainer's metrics file while it grows: into the store, and as one line a step for people."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from turnwise.trajectories import Store
+
+
+@dataclass
+class MetricsTail:
+    """Reads the lines a trainer adds to its metrics file, each once.
+
+    Attributes:
+        path: The file; it may not exist yet.
+        store: Where the numbers go.
+        run: The run they belong to.
+        steps: How many steps the run has in all.
+        notice: Told one line a step.
+    """
+
+    path: Path
+    store: Store
+    run: str
+    steps: int
+    notice: Callable[[str], None]
+    _read: int = 0
+    _began: float = field(default_factory=time.monotonic)
+    _first: int | None = None
+
+    def __call__(self) -> None:
+        """Take in what is new; an unfinished last line waits."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as stream:
+            stream.seek(self._read)
+            new = stream.read()
+        whole = new.rpartition(b"\n")[0]
+        self._read += len(whole) + 1 if whole else 0
+        for line in whole.splitlines():
+            entry = json.loads(line)
+            self._take(int(entry["step"]), entry["data"])
+
+    def _take(self, step: int, data: dict[str, Any]) -> None:
+        numbers = {name: float(value) for name, value in data.items() if isinstance(value, int | float)}
+        self.store.put_metrics(self.run, step, numbers)
+        self._first = step if self._first is None else self._first
+        self.notice(self._line(step, numbers))
+
+    def _line(self, step: int, numbers: dict[str, float]) -> str:
+        shown = [f"step {step}/{self.steps}"]
+        for label, name in _SHOWN.items():
+            found = next((value for key, value in numbers.items() if key == name or key.endswith(name)), None)
+            if found is not None:
+                shown.append(f"{label} {found:.3f}")
+        done = step - (self._first or 0)
+        if done > 0 and step < self.steps:
+            left = (time.monotonic() - self._began) / done * (self.steps - step)
+            shown.append(f"about {left / 60:.0f} min left")
+        return " · ".join(shown)
+
+
+_SHOWN = {
+    "reward": "turnwise/outcome_mean",
+    "success": "turnwise/success",
+    "eval success": "/success/mean@1",
+    "entropy": "actor/entropy",
+    "tokens/s": "perf/throughput",
+}
