@@ -163,4 +163,4 @@ def test_a_long_collection_holds_no_episode_in_memory(tmp_path: Path) -> None:
     with Store.open(tmp_path / "s.sqlite", "a") as store:
         anyio.run(lambda: gather(make_agent("oracle"), jobs(30), store=store))
         gc.collect()
-        assert not [found for found in gc.get_objects() if isinstance(found, Trajectory)]
+        assert not [found for found in gc.get_objects() if type(found) is Trajectory]

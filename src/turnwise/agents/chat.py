@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -55,6 +55,25 @@ class ChatConfig(AgentConfig, ModelConfig):
         return spec
 
 
+class Completes(Protocol):
+    """What answers a chat: the client of an endpoint, or a policy under training."""
+
+    async def complete(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[dict[str, JsonValue]] = (),
+        seed: int | None = None,
+        extra: dict[str, JsonValue] | None = None,
+    ) -> Completion:
+        """Answer the chat."""
+        ...
+
+    async def aclose(self) -> None:
+        """Free what is held; may be called twice."""
+        ...
+
+
 class Chat(AgentFactory):
     """Asks a model behind an OpenAI-compatible endpoint."""
 
@@ -62,9 +81,9 @@ class Chat(AgentFactory):
     Config: ClassVar[type[AgentConfig]] = ChatConfig
     config: ChatConfig
 
-    def __init__(self, config: ChatConfig, *, client: ChatModel | None = None) -> None:
+    def __init__(self, config: ChatConfig, *, client: Completes | None = None) -> None:
         super().__init__(config)
-        self.client = client or ChatModel(config)
+        self.client: Completes = client or ChatModel(config)
 
     @property
     def model(self) -> str | None:

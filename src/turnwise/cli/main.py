@@ -12,6 +12,7 @@ from turnwise.errors import TurnwiseError
 COMMANDS: dict[str, str] = {
     "envs": "turnwise.cli.envs:envs",
     "check": "turnwise.cli.check:check",
+    "train": "turnwise.cli.train:train",
 }
 """Command name → ``module:function`` of a plain command, in the order ``--help`` shows them."""
 
