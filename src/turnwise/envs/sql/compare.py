@@ -50,6 +50,10 @@ class Comparison:
         if not 0 <= self.rel_tol < 1:
             raise ValueError(f"comparison flag rel_tol={self.rel_tol!r}: it must lie in [0, 1)")
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the flags for a frame or a record."""
+        return asdict(self)
+
     def ordered(self, gold_sql: str) -> bool:
         """Whether row order counts, given the gold query."""
         if self.order == "mentioned":
@@ -202,9 +206,7 @@ def _equal_nearly(left: list[Row], right: list[Row], rel_tol: float) -> bool:
     ours, theirs = _by_text(left), _by_text(right)
     if {key: len(rows) for key, rows in ours.items()} != {key: len(rows) for key, rows in theirs.items()}:
         return False
-    return all(
-        _near(a, b, rel_tol) for key, rows in ours.items() for a, b in zip(rows, theirs[key], strict=True)
-    )
+    return all(_near(a, b, rel_tol) for key, rows in ours.items() for a, b in zip(rows, theirs[key], strict=True))
 
 
 def _by_text(rows: list[Row]) -> dict[Row, list[Row]]:
@@ -266,9 +268,7 @@ def _extend(chosen: list[int], width: int, fits: Any, budget: list[int]) -> bool
 
 # What a query says, told from its words alone: strings, quoted names and comments are passed over.
 
-_TOKEN = re.compile(
-    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|\w+|\s+|.""", re.DOTALL
-)
+_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|\w+|\s+|.""", re.DOTALL)
 
 
 def words(sql: str) -> Iterator[tuple[str, int, int]]:
@@ -308,7 +308,7 @@ def tidy(sql: str) -> str:
     """Mend what Spider's own evaluator mends in golds: operators split by a space, the current year."""
     for split, whole in _SPLIT_OPERATORS:
         sql = sql.replace(split, whole)
-    return re.sub(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)", "2020", sql, flags=re.IGNORECASE).strip().rstrip(";")
+    return re.sub(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)", "2020", sql, flags=re.IGNORECASE).strip(" \t\r\n;")
 
 
 def cell_precision(answer: Rows, gold: Rows) -> float:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 import turnwise
-from turnwise.envs.sql.worker.frames import HEADER, MAX_FRAME, pack, unpack
+from turnwise.envs.sql.worker.frames import HEADER, MAX_FRAME, pack, receive, unpack
 from turnwise.errors import EnvError
 
 BACKSTOP_S = 120.0
@@ -50,16 +50,16 @@ class Worker:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         root = str(Path(turnwise.__file__).parent.parent) + "/"
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
             [sys.executable, "-I", "-S", "-c", _BOOT, root, *filter(None, sys.path)],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             env={},
             close_fds=True,
             start_new_session=True,
         )
         theirs.close()
-        ours.setblocking(False)
+        ours.settimeout(0)
         self._socket = ours
         self.pid = self._process.pid
         self.owner = os.getpid()
@@ -71,6 +71,20 @@ class Worker:
         if size > MAX_FRAME:
             raise WorkerLost("an SQL worker answered with something that is no frame")
         return unpack(await self._receive(size))
+
+    def ask_now(self, request: dict[str, Any], backstop_s: float) -> dict[str, Any]:
+        """Send a request and block until its reply."""
+        self._socket.settimeout(backstop_s)
+        try:
+            self._socket.sendall(pack(request))
+            reply = receive(self._socket)
+        except OSError as error:
+            raise WorkerLost(f"an SQL worker died or hung over one request: {error}") from error
+        finally:
+            self._socket.settimeout(0)
+        if reply is None:
+            raise WorkerLost("an SQL worker died in the middle of a request")
+        return reply
 
     def end(self) -> None:
         """Kill the process and collect it."""
@@ -118,24 +132,24 @@ def _turnstile() -> anyio.CapacityLimiter:
     return limiter
 
 
-@contextlib.asynccontextmanager
-async def _worker() -> AsyncIterator[Worker]:
-    """Lend a worker; whoever fails while holding one ends it."""
-    async with _turnstile():
-        with _guard:
-            worker = _idle.pop() if _idle else None
-        if worker is None:
-            worker = await anyio.to_thread.run_sync(Worker)
-        healthy = False
-        try:
-            yield worker
-            healthy = True
-        finally:
-            if healthy:
-                with _guard:
-                    _idle.append(worker)
-            else:
-                worker.end()
+@contextlib.contextmanager
+def _returned(worker: Worker) -> Iterator[Worker]:
+    """Put a worker back when its request is answered; end it when anything went wrong."""
+    healthy = False
+    try:
+        yield worker
+        healthy = True
+    finally:
+        if healthy:
+            with _guard:
+                _idle.append(worker)
+        else:
+            worker.end()
+
+
+def _waiting() -> Worker | None:
+    with _guard:
+        return _idle.pop() if _idle else None
 
 
 async def ask(request: dict[str, Any], *, backstop_s: float = BACKSTOP_S) -> dict[str, Any]:
@@ -144,12 +158,31 @@ async def ask(request: dict[str, Any], *, backstop_s: float = BACKSTOP_S) -> dic
     Raises:
         EnvError: The worker died or hung, or the request itself is broken.
     """
-    async with _worker() as worker:
-        try:
-            with anyio.fail_after(backstop_s):
-                reply = await worker.ask(request)
-        except TimeoutError as error:
-            raise WorkerLost(f"an SQL worker gave no answer within {backstop_s:g} s and was ended") from error
+    async with _turnstile():
+        worker = _waiting()
+        if worker is None:
+            worker = await anyio.to_thread.run_sync(Worker)
+        with _returned(worker):
+            try:
+                with anyio.fail_after(backstop_s):
+                    reply = await worker.ask(request)
+            except TimeoutError as error:
+                raise WorkerLost(f"an SQL worker gave no answer within {backstop_s:g} s and was ended") from error
+    return _checked(request, reply)
+
+
+def ask_now(request: dict[str, Any], *, backstop_s: float = 600.0) -> dict[str, Any]:
+    """Have a worker answer a request, blocking: for generators, importers and builders, never within ``step``.
+
+    Raises:
+        EnvError: The worker died or hung, or the request itself is broken.
+    """
+    with _returned(_waiting() or Worker()) as worker:
+        reply = worker.ask_now(request, backstop_s)
+    return _checked(request, reply)
+
+
+def _checked(request: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
     if "broken" in reply:
         raise EnvError(f"an SQL worker could not serve {request['op']!r}: {reply['broken']}")
     return reply

@@ -64,6 +64,10 @@ class Images:
             self.forget(path)
         return result
 
+    def own(self, path: str, sql: str) -> list[Row]:
+        """Run a statement of ours on an image, unguarded."""
+        return self._connection(path)[1].own(sql)
+
     def forget(self, path: str) -> None:
         """Close a connection, for example because it ran out of memory."""
         held = self._open.pop(path, None)

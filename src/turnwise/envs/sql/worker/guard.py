@@ -14,13 +14,22 @@ NOW = "2026-01-01 00:00:00"
 
 _READ = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 _WRITE = {
-    getattr(sqlite3, f"SQLITE_{name}")
-    for name in (
-        "INSERT UPDATE DELETE CREATE_TABLE CREATE_INDEX CREATE_VIEW CREATE_TRIGGER DROP_TABLE DROP_INDEX DROP_VIEW "
-        "DROP_TRIGGER ALTER_TABLE REINDEX"
-    ).split()
+    sqlite3.SQLITE_INSERT,
+    sqlite3.SQLITE_UPDATE,
+    sqlite3.SQLITE_DELETE,
+    sqlite3.SQLITE_CREATE_TABLE,
+    sqlite3.SQLITE_CREATE_INDEX,
+    sqlite3.SQLITE_CREATE_VIEW,
+    sqlite3.SQLITE_CREATE_TRIGGER,
+    sqlite3.SQLITE_DROP_TABLE,
+    sqlite3.SQLITE_DROP_INDEX,
+    sqlite3.SQLITE_DROP_VIEW,
+    sqlite3.SQLITE_DROP_TRIGGER,
+    sqlite3.SQLITE_ALTER_TABLE,
+    sqlite3.SQLITE_REINDEX,
 }
 _PRAGMAS = {"table_info", "table_xinfo", "table_list", "foreign_key_list", "index_list", "index_info", "index_xinfo"}
+_VIRTUAL = {"json_each", "json_tree", *(f"pragma_{name}" for name in _PRAGMAS)}
 _FUNCTIONS = {
     "load_extension": "no extension can be loaded",
     "fts3_tokenizer": "no extension can be loaded",
@@ -86,6 +95,8 @@ class Guard:
             why = _FUNCTIONS.get((two or "").lower())
             return self._refuse(f"{two}() is not available: {why}") if why else sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_PRAGMA and (one or "").lower() in _PRAGMAS:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_CREATE_VTABLE and (two or "").lower() in _VIRTUAL:
             return sqlite3.SQLITE_OK
         what = _NAMES.get(action, "a statement that changes the database")
         return self._refuse(f"{what} is not allowed{'' if self._writable else ': the database is read-only'}")

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from typing import Any
 
 from turnwise.envs.sql.compare import Comparison, cell_precision, cell_recall, score, tuple_cardinality
+from turnwise.envs.sql.worker.catalog import catalog, search
 from turnwise.envs.sql.worker.engine import Images, Result
 from turnwise.envs.sql.worker.frames import pack, receive
 from turnwise.envs.sql.worker.limits import Limits
@@ -43,6 +44,15 @@ class Worker:
         keep = request.get("keep", limits.rows)
         result.rows = result.rows[:keep]
         return result.to_json()
+
+    def do_catalog(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Describe an image."""
+        return catalog(self.images, request["image"])
+
+    def do_search(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Find the columns that hold a text."""
+        limits = Limits(**request["limits"])
+        return search(self.images, request["image"], request["text"], request["keep"], limits)
 
     def do_judge(self, request: dict[str, Any]) -> dict[str, Any]:
         """Compare answer and gold on every image, up to the first difference.

@@ -9,11 +9,12 @@ import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-DROP, SWAP, JITTER, GROW = 0.12, 0.25, 0.3, 0.06
+DROP, SWAP, JITTER, GROW = 0.12, 0.4, 0.3, 0.06
+"""Shares of rows dropped and of values swapped and moved, and of rows added; the first and last vary with the seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +60,13 @@ def _change(connection: sqlite3.Connection, seed: int) -> None:
     tables = _tables(connection)
     for table in _children_first(tables):
         rng = random.Random(f"{seed}:{table.name}")
-        _drop(connection, table, tables, rng)
+        # Both at once could leave a small table as large as it was.
+        mood = rng.choice(("drop", "grow", "both"))
+        can_grow = len(table.primary) < 2
+        dropped = (mood != "grow" or not can_grow) and _drop(connection, table, tables, rng)
         _alter(connection, table, rng)
-        _grow(connection, table, rng)
+        if can_grow and (mood != "drop" or not dropped):
+            _grow(connection, table, rng)
     for _, sql in triggers:
         connection.execute(sql)
     connection.execute("COMMIT")
@@ -94,7 +99,7 @@ def _foreign(connection: sqlite3.Connection, table: str) -> tuple[tuple[str, str
 def _table(
     connection: sqlite3.Connection,
     name: str,
-    without_rowid: bool,  # noqa: FBT001 - a fact read from the schema
+    without_rowid: bool,
     foreign: tuple[tuple[str, str, str], ...],
     referenced: dict[str, set[str]],
 ) -> _Table:
@@ -137,8 +142,8 @@ def _rows(connection: sqlite3.Connection, table: _Table) -> list[tuple[Any, ...]
     return connection.execute(f"SELECT {keys}, {columns} FROM {quoted(table.name)} ORDER BY {keys}").fetchall()
 
 
-def _drop(connection: sqlite3.Connection, table: _Table, tables: Sequence[_Table], rng: random.Random) -> None:
-    """Drop some rows that nothing refers to."""
+def _drop(connection: sqlite3.Connection, table: _Table, tables: Sequence[_Table], rng: random.Random) -> bool:
+    """Drop some rows that nothing refers to; say whether there were any."""
     links = [
         (child.name, column, target)
         for child in tables
@@ -156,9 +161,10 @@ def _drop(connection: sqlite3.Connection, table: _Table, tables: Sequence[_Table
         for row in _rows(connection, table)
         if not any(row[width + place] in values for place, values in zip(places, used, strict=True))
     ]
-    count = min(round(len(free) * DROP + 0.5), max(len(free) - 1, 0))
+    count = min(round(len(free) * DROP * rng.uniform(0.5, 1.5) + 0.5), max(len(free) - 1, 0))
     for row in rng.sample(free, count):
         connection.execute(f"DELETE FROM {quoted(table.name)} WHERE {_locate(table)}", row[:width])
+    return count > 0
 
 
 def _alter(connection: sqlite3.Connection, table: _Table, rng: random.Random) -> None:
@@ -196,7 +202,7 @@ def _new_values(old: list[Any], rng: random.Random, *, reference: bool) -> list[
 def _jitter(values: list[Any], numbers: list[float], rng: random.Random) -> list[Any]:
     """Move some numbers by up to a tenth of their spread; flags and codes of few values change places only."""
     spread = max(numbers) - min(numbers)
-    if len(set(numbers)) < 4:
+    if len(set(numbers)) < 4 and len(numbers) > 12:
         return values
     unique = len(set(numbers)) == len(numbers)
     reach = max(spread / 10, 1)
@@ -217,7 +223,7 @@ def _trim(values: list[Any], rng: random.Random) -> list[Any]:
     """Let the extremes of a column of repeated values give way; a unique one keeps its values."""
     known = [value for value in values if isinstance(value, str | int | float)]
     kinds = {isinstance(value, str) for value in known}
-    if len(kinds) != 1 or len(set(known)) < 4 or len(set(known)) == len(known):
+    if len(kinds) != 1 or len(set(known)) < 3 or len(set(known)) == len(known):
         return values
     ends = {min(known), max(known)} if rng.random() < 0.5 else {rng.choice((min(known), max(known)))}
     inner = sorted({value for value in known if value not in ends})
@@ -227,36 +233,37 @@ def _trim(values: list[Any], rng: random.Random) -> list[Any]:
 
 
 def _grow(connection: sqlite3.Connection, table: _Table, rng: random.Random) -> None:
-    """Add some rows like those there are, where a fresh integer key can be made."""
+    """Add some rows like those there are, at least one, where a fresh key can be made."""
     rows = _rows(connection, table)
     width = len(table.locator)
-    if len(table.primary) != 1 or not rows:
-        return
-    key = table.columns.index(table.primary[0])
-    taken = [row[width + key] for row in rows]
-    if not all(isinstance(value, int) for value in taken):
+    if not rows:
         return
     links = {column.lower() for column, _, _ in table.foreign}
     unique = [
         place
         for place, column in enumerate(table.columns)
-        if place != key and column.lower() not in links and _all_distinct([row[width + place] for row in rows])
+        if column in table.primary or (column.lower() not in links and _all_distinct([r[width + place] for r in rows]))
     ]
+    top = [_top(row[width + place] for row in rows) for place in range(len(table.columns))]
     marks = ", ".join("?" * len(table.columns))
     names = ", ".join(quoted(column) for column in table.columns)
-    for number in range(1, round(len(rows) * GROW + 0.5) + 1):
+    for number in range(1, 1 + max(1, round(len(rows) * GROW * rng.uniform(0.5, 1.5)))):
         fresh = list(rng.choice(rows)[width:])
-        fresh[key] = max(taken) + number
         for place in unique:
-            fresh[place] = _another(fresh[place], number)
+            fresh[place] = _another(fresh[place], top[place], number)
         connection.execute(f"INSERT OR IGNORE INTO {quoted(table.name)} ({names}) VALUES ({marks})", fresh)
+
+
+def _top(values: Iterable[Any]) -> int:
+    return max((value for value in values if isinstance(value, int)), default=0)
 
 
 def _all_distinct(values: list[Any]) -> bool:
     return len(set(values)) == len(values)
 
 
-def _another(value: Any, number: int) -> Any:
+def _another(value: Any, top: int, number: int) -> Any:
+    """Make a value that the column does not hold yet."""
     if isinstance(value, str):
         return f"{value} {number + 1}"
-    return value + 1_000_003 * number if isinstance(value, int) else value
+    return top + number if isinstance(value, int) else value

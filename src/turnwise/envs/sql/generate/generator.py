@@ -1,0 +1,107 @@
+"""The generator: draws questions about a database and keeps those whose gold can be trusted."""
+
+import random
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from turnwise.envs.sql.compare import comparison
+from turnwise.envs.sql.databases import CHINOOK, put_database
+from turnwise.envs.sql.generate.prove import SqliteLab, fit_variants, stable, trivial
+from turnwise.envs.sql.generate.questions import KINDS, Asker, Draft
+from turnwise.envs.sql.generate.world import World, sqlite_world
+from turnwise.errors import TaskError
+from turnwise.tasks.base import Task
+from turnwise.tasks.generate import Generator
+
+PATIENCE = 12
+"""Drafts of one kind before another kind is drawn: kinds that often fail their proof stay as frequent as others."""
+
+
+class SqlKnobs(BaseModel):
+    """What questions to draw."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    db: str = "chinook"
+    """``chinook``, or the path of a SQLite file."""
+    kinds: str = ",".join(KINDS)
+    """Kinds of questions, with commas between."""
+    filters: int = Field(default=2, ge=1, le=4)
+    """Most conditions in one place."""
+    joins: int = Field(default=2, ge=0, le=4)
+    """Longest path of references a condition follows."""
+    negation: bool = True
+    """Whether "is not", "has none" and missing values are asked for."""
+    rows: int = Field(default=100, ge=1)
+    """Longest result."""
+
+
+class SqlGenerator(Generator):
+    """Draws questions with their gold queries from any SQLite database."""
+
+    name = "sql"
+    version = "1"
+    env = "sql"
+    Knobs: ClassVar[type[BaseModel]] = SqlKnobs
+
+    def begin(self, seed: int) -> None:
+        """Look at the database."""
+        knobs: SqlKnobs = self.knobs
+        self._kinds = [kind.strip() for kind in knobs.kinds.split(",") if kind.strip()]
+        unknown = [kind for kind in self._kinds if kind not in KINDS]
+        if unknown or not self._kinds:
+            raise TaskError(f"knob kinds: {unknown or 'none'}: there are {', '.join(KINDS)}")
+        self._database = CHINOOK if knobs.db == "chinook" else put_database(knobs.db)
+        self._title = "chinook" if knobs.db == "chinook" else knobs.db.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+        self._world: World = sqlite_world(self._database)
+        self._lab = SqliteLab(self._database)
+
+    def draw(self, rng: random.Random) -> Task | None:
+        """Draw one question; None if it is trivial or its gold cannot be trusted."""
+        knobs: SqlKnobs = self.knobs
+        asker = Asker(world=self._world, rng=rng, filters=knobs.filters, joins=knobs.joins, negation=knobs.negation)
+        kind = KINDS[rng.choice(self._kinds)]
+        for _ in range(PATIENCE):
+            draft = kind(asker)
+            seeds = self._proved(draft) if draft else None
+            if draft and seeds:
+                return self._task(draft, seeds)
+        return None
+
+    def identity(self, task: Task) -> str:
+        """Return the gold query: two wordings of it are one question."""
+        return str(task.gold["sql"])
+
+    def _proved(self, draft: Draft) -> tuple[int, ...] | None:
+        rule = comparison()
+        rows = stable(self._lab, None, draft.sql, rule)
+        if rows is None or len(rows) > self.knobs.rows or trivial(self._lab, rows, draft.bare, rule):
+            return None
+        return fit_variants(self._lab, draft.sql, rows, rule)
+
+    def _task(self, draft: Draft, seeds: tuple[int, ...]) -> Task:
+        data: dict[str, JsonValue] = {"database": self._database, "name": self._title}
+        tables = sorted({entity.name for entity in self._world.entities if entity.name in draft.sql})
+        return Task(
+            id="draft",
+            env=self.env,
+            instruction=draft.text,
+            data=data,
+            gold={"sql": draft.sql, "variants": list(seeds), "actions": gold_actions(draft.sql, tables)},
+            difficulty=min(draft.level, 5),
+            tags=(draft.kind,),
+        )
+
+
+def gold_actions(sql: str, tables: list[str]) -> list[JsonValue]:
+    """Return the turns of a right solution: look, try, submit."""
+    looks: list[Any] = [_call("g1", "tables", {})]
+    looks += [_call(f"g{number}", "schema", {"table": table}) for number, table in enumerate(tables, start=2)]
+    turns: list[JsonValue] = [{"text": "", "calls": looks}]
+    turns += [{"text": "", "calls": [_call("g", name, {"sql": sql})]} for name in ("query", "submit")]
+    return turns
+
+
+def _call(identifier: str, name: str, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {"id": identifier, "name": name, "arguments": arguments}
