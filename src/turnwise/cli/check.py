@@ -21,6 +21,7 @@ def check(
     split: Annotated[str | None, typer.Option(help="Split of the panel.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Run this check only; may be repeated.")] = None,
     config: Annotated[list[str] | None, typer.Option("--set", help="Setting of the environment: key=value.")] = None,
+    wrap: Annotated[list[str] | None, typer.Option(help="Wrapper to put around it: failing:p=0.2.")] = None,
     n: Annotated[int, typer.Option(min=1, help="Tasks to compare episodes on.")] = 3,
     pool: Annotated[int, typer.Option(min=1, help="Tasks to run gold, null and random on.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of the sample and of the episodes.")] = 0,
@@ -42,7 +43,7 @@ def check(
         from turnwise.tasks import load_panel
 
         tasks = load_panel(panel or env_class(env).default_panel or "", split).tasks
-    report = check_env(env, tasks, config=settings(config), checks=only, n=n, pool=pool, seed=seed)
+    report = check_env(env, tasks, config=settings(config), wrap=wrap or (), checks=only, n=n, pool=pool, seed=seed)
     print_json(report.model_dump(mode="json") | {"ok": report.ok}) if json else _show(report)
     if not report.ok:
         raise typer.Exit(1)

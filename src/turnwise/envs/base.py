@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from turnwise.envs.textformat import parse_call
 from turnwise.envs.types import Action, Observation, Snapshot, StepInfo, StepResult, StopReason, ToolSpec
 from turnwise.tasks.base import Task
 from turnwise.tasks.canonical import digest
@@ -47,6 +48,21 @@ class Env(ABC):
     def config_digest(self) -> str:
         """sha256 of the settings that can change what an episode shows or earns."""
         return digest(self.config.model_dump(mode="json"))
+
+    @property
+    def wrappers(self) -> tuple[str, ...]:
+        """The wrappers around the environment with their settings, innermost first."""
+        return ()
+
+    @property
+    def unwrapped(self) -> "Env":
+        """The environment inside all wrappers."""
+        return self
+
+    def parse(self, text: str) -> Action:
+        """Turn plain text into an action; by default ``tool[argument]`` anywhere in it, the last one winning."""
+        call = parse_call(text, self.tools, call_id="t")
+        return Action(text=text, calls=(call,) if call else ())
 
     @property
     @abstractmethod

@@ -34,6 +34,7 @@ CHECKS: dict[str, Check] = {
         state.foreign_snapshots_refused,
         state.forks_independent,
         actions.invalid_never_raises,
+        actions.unknown_tool_explained,
         actions.several_calls,
         actions.no_calls,
         actions.step_after_end_raises,
@@ -64,6 +65,7 @@ async def check_env_async(
     tasks: Iterable[Task] | None = None,
     *,
     config: dict[str, Any] | None = None,
+    wrap: Iterable[str] = (),
     checks: Iterable[str] | None = None,
     n: int = 3,
     pool: int = 20,
@@ -79,6 +81,7 @@ async def check_env_async(
         env: A registered name, ``module:Class``, or a class.
         tasks: What to check it on; by default a sample of its default panel's test split.
         config: The environment's settings.
+        wrap: Wrappers to put around it, as ``turnwise.envs.wrappers.wrap`` takes them.
         checks: Names of the checks to run; by default all.
         n: How many tasks episodes are compared on.
         pool: How many tasks gold, null and random are run on.
@@ -98,6 +101,7 @@ async def check_env_async(
         cls=cls,
         target=env if isinstance(env, str) else _target(cls),
         config=config or {},
+        wrap=tuple(wrap),
         tasks=chosen[:n],
         pool=chosen,
         seed=seed,

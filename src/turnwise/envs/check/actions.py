@@ -71,7 +71,12 @@ async def invalid_never_raises(subject: Subject) -> None:
             result = await _attacked(env, action)
             if result.terminated or result.truncated:
                 await env.reset(task, seed=subject.seed)
-        await env.reset(task, seed=subject.seed)
+
+
+async def unknown_tool_explained(subject: Subject) -> None:
+    """The call of an unknown tool is invalid, and the answer names the tools there are."""
+    async with subject.env() as env:
+        await env.reset(subject.tasks[0], seed=subject.seed)
         unknown = Action(calls=(ToolCall(id="x", name="no_such_tool"),))
         result = await env.step(unknown)
         if result.info.status is not Status.INVALID:

@@ -10,6 +10,7 @@ from turnwise.envs.base import Env
 from turnwise.envs.registry import build
 from turnwise.envs.sampling import sample_arguments
 from turnwise.envs.types import Action, StepResult, StopReason, ToolCall
+from turnwise.envs.wrappers import wrap
 from turnwise.errors import EnvError
 from turnwise.tasks.base import Task
 from turnwise.tasks.canonical import fingerprint
@@ -27,6 +28,8 @@ class Subject:
     """The tasks that episodes are played on."""
     pool: tuple[Task, ...]
     """More tasks, for averages and for exchanging gold."""
+    wrap: tuple[str, ...] = ()
+    """Wrappers to put around it, as texts."""
     seed: int = 0
     turns: int = 8
     max_success: float = 0.05
@@ -35,7 +38,7 @@ class Subject:
 
     def make(self) -> Env:
         """Make an environment."""
-        return build(self.cls, self.config)
+        return wrap(build(self.cls, self.config), *self.wrap)
 
     @asynccontextmanager
     async def env(self) -> AsyncIterator[Env]:

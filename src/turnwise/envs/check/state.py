@@ -110,6 +110,8 @@ async def _course(subject: Subject, task: Task, walk: list[Action]) -> tuple[lis
         for action in walk:
             snapshots.append((await env.snapshot()).model_dump_json())
             course.append(Moment.of(await env.step(action)))
+            if course[-1].over:
+                break
         return snapshots, course
 
 

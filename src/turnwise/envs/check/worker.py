@@ -26,7 +26,13 @@ async def moments(subject: Subject) -> list[Any]:
 
 def describe(subject: Subject) -> str:
     """Write a subject for ``moments`` in another process."""
-    plain = {"target": subject.target, "config": subject.config, "seed": subject.seed, "turns": subject.turns}
+    plain: dict[str, Any] = {
+        "target": subject.target,
+        "config": subject.config,
+        "seed": subject.seed,
+        "turns": subject.turns,
+    }
+    plain["wrap"] = list(subject.wrap)
     return json.dumps(plain | {"tasks": [task.model_dump(mode="json") for task in subject.tasks]})
 
 
@@ -40,6 +46,7 @@ def main() -> None:
         config=request["config"],
         tasks=tasks,
         pool=tasks,
+        wrap=tuple(request["wrap"]),
         seed=request["seed"],
         turns=request["turns"],
     )
