@@ -12,6 +12,7 @@ each survives a round trip through another process.
     │   ├── SandboxUnavailableError         the backend is missing on this machine
     │   ├── SandboxTimeoutError (TimeoutError)   creating or transferring took too long
     │   ├── SandboxClosedError
+    │   ├── SandboxFileError (OSError)      a path inside was refused, or its file cannot be read or written
     │   └── OutputLimitExceededError        a file is larger than the caller accepts
     ├── ModelError (RuntimeError)           a model endpoint gave no usable answer
     │   ├── ModelUnavailableError (ConnectionError)   nothing answers at the address
@@ -65,6 +66,10 @@ class SandboxTimeoutError(SandboxError, TimeoutError):
 
 class SandboxClosedError(SandboxError):
     """The sandbox was used after it had been closed."""
+
+
+class SandboxFileError(SandboxError, OSError):
+    """A path inside a sandbox was refused (link, ``..``, not a regular file), is missing, or cannot be written."""
 
 
 class OutputLimitExceededError(SandboxError):

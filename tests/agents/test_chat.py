@@ -177,7 +177,8 @@ def test_wrong_calls_from_the_server_reach_the_environment() -> None:
 
 def test_settings_are_checked_and_secrets_left_out() -> None:
     agent = make_agent("chat", model="m", base_url="http://u:canary-pw@127.0.0.1:9/v1", api_key="canary-key", top_p=0.5)
-    told = str(agent.describe()) + repr(agent.config)
+    told = str(agent.describe()) + str(agent.running()) + str(agent.base_url) + repr(agent.config)
+    assert agent.base_url == "http://127.0.0.1:9/v1"
     assert "canary" not in told
     assert "'top_p': 0.5" in told
     for wrong in ({"format": "tagz"}, {"context": "window:x"}, {"temperature": -1}, {"resampel": 1}):

@@ -170,7 +170,14 @@ def test_the_key_reaches_the_server_and_nothing_else(caplog: pytest.LogCaptureFi
     config = ModelConfig(model="m", base_url=f"http://user:{CANARY}@127.0.0.1:9/v1", api_key=CANARY)
     with pytest.raises(ModelUnavailableError) as unreachable:
         ask(f"http://user:{CANARY}@127.0.0.1:9/v1", retries=0)
-    shown = [repr(config), str(config), str(config.public()), repr(ChatModel(config)), str(unreachable.value)]
+    shown = [
+        repr(config),
+        str(config),
+        str(config.asked()),
+        str(config.running()),
+        repr(ChatModel(config)),
+        str(unreachable.value),
+    ]
     assert not any(CANARY in text for text in [*shown, caplog.text])
 
 

@@ -131,10 +131,19 @@ class AgentFactory(abc.ABC):
             stage: The episode's environment and task, gold included: for scripted agents only.
         """
 
+    @property
+    def base_url(self) -> str | None:
+        """The model's address without user name and password, where there is one."""
+        return None
+
     def describe(self) -> dict[str, JsonValue]:
-        """Return the settings as they are stored with a run; secrets are left out."""
+        """Return the settings that can change what the agent does; a resumed run must have the same."""
         dumped: dict[str, JsonValue] = self.config.model_dump(mode="json")
         return dumped
+
+    def running(self) -> dict[str, JsonValue]:
+        """Return the settings that only change how fast and how patiently it is done; a resumed run may differ."""
+        return {}
 
     async def aclose(self) -> None:
         """Free what the agents shared; may be called twice."""

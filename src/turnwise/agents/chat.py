@@ -94,9 +94,18 @@ class Chat(AgentFactory):
         """Start an agent with a history of its own; the client is shared."""
         return _ChatAgent(self, make_format(self.config.format), make_context(self.config.context), seed)
 
+    @property
+    def base_url(self) -> str | None:
+        """The endpoint's address."""
+        return self.config.url()[0]
+
     def describe(self) -> dict[str, JsonValue]:
-        """Return the settings without keys, headers and passwords."""
-        return self.config.public()
+        """Return what can change an answer: no key, no header, no address."""
+        return self.config.asked()
+
+    def running(self) -> dict[str, JsonValue]:
+        """Return how the endpoint is asked."""
+        return self.config.running()
 
     async def aclose(self) -> None:
         """Close the client's connections."""

@@ -83,9 +83,25 @@ class ModelConfig(BaseModel):
         """Return the user's own prices, the file's overridden by those given."""
         return {**(load(self.price_file) if self.price_file else {}), **self.prices}
 
-    def public(self) -> dict[str, JsonValue]:
-        """Return what may be stored with a run: no key, no header, no password."""
-        dumped: dict[str, JsonValue] = self.model_dump(
-            mode="json", exclude={"api_key", "headers", "base_url", "price_file", "transport"}
-        )
-        return dumped | {"base_url": self.url()[0]}
+    def asked(self) -> dict[str, JsonValue]:
+        """Return what can change an answer, as it is stored with a run: no address, no key, no speed."""
+        left_out = {"api_key", "api_key_env", "headers", "base_url", "price_file", *_RUNNING}
+        dumped: dict[str, JsonValue] = self.model_dump(mode="json", exclude=left_out)
+        return dumped
+
+    def running(self) -> dict[str, JsonValue]:
+        """Return how the endpoint is asked: limits, retries, prices."""
+        dumped: dict[str, JsonValue] = self.model_dump(mode="json", include=set(_RUNNING))
+        return dumped
+
+
+_RUNNING = (
+    "timeout_s",
+    "retries",
+    "longest_wait_s",
+    "concurrency",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "prices",
+    "transport",
+)

@@ -111,3 +111,42 @@ def test_remax(seed: int) -> None:
     ours = credit.get("remax").estimate(batch)
     same(batch, ours, theirs)
     np.testing.assert_allclose(ours.returns[batch.turn_of_token], flat(batch, returns), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", ["optimal_token_baseline", "tir_optimal_token_baseline"])
+@pytest.mark.parametrize("zero_tail", [True, False])
+@pytest.mark.parametrize("group_size", [1, 2, 4])
+def test_optimal_token_baseline(name: str, seed: int, zero_tail: bool, group_size: int) -> None:
+    batch = random_batch(seed, group_size=group_size)
+    extra = {"old_log_probs": "logprobs", "sum_pi_squared": "sum_pi_sq"}
+    theirs, _ = core_algos.get_adv_estimator_fn(name)(
+        **inputs(batch),
+        **{key: padded(batch, batch.get(field)) for key, field in extra.items()},
+        handle_zero_tail=zero_tail,
+    )
+    same(batch, credit.get(name).estimate(batch, {"handle_zero_tail": zero_tail}), theirs)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("scaled", [True, False])
+def test_gdpo(seed: int, scaled: bool) -> None:
+    batch = random_batch(seed)
+    given = inputs(batch)
+    width = given["response_mask"].shape[1]
+    theirs, _ = core_algos.get_adv_estimator_fn("gdpo")(
+        **given,
+        norm_adv_by_std_in_grpo=scaled,
+        config={"gdpo_reward_keys": ["correct", "format"], "gdpo_reward_weights": [1.0, 0.5]},
+        non_tensor_batch=batch.get("components"),
+        batch={
+            "prompts": torch.zeros(len(batch), 2),
+            "attention_mask": torch.ones(len(batch), 2 + width, dtype=torch.long),
+        },
+    )
+    params = {
+        "gdpo_reward_keys": ["correct", "format"],
+        "gdpo_reward_weights": [1.0, 0.5],
+        "norm_adv_by_std_in_grpo": scaled,
+    }
+    same(batch, credit.get("gdpo").estimate(batch, params), theirs)

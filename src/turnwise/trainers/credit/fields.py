@@ -31,8 +31,12 @@ FIELDS: dict[str, Field] = {
     "baseline_reward": _number("trajectory", "reward of the greedy rollout of the same task (ReMax)"),
     "bootstrap_value": _number("trajectory", "value of the state in which a limit cut the episode"),
     "truncated": Field(level="trajectory", kind="flag", doc="whether a limit ended the episode"),
+    "base_advantage": _number("trajectory", "advantage that an earlier stage of the pipeline made"),
     "components": Field(level="trajectory", kind="special", doc="named reward parts, unweighted (GDPO, DERL)"),
     "coalitions": Field(level="trajectory", kind="special", doc="[{turns: [...], value}] of the Shapley probe"),
+    "permutations": Field(
+        level="trajectory", kind="special", doc="[{order: [...], values: [...]}] of the Shapley probe"
+    ),
     "state_key": _key("hash of the true state before the action", "anchor_state"),
     "next_state_key": _key("hash of the true state after the action"),
     "action_key": _key("hash of the action"),

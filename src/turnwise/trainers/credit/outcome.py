@@ -223,6 +223,51 @@ class GRPOPassK(Estimator[PassKParams]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GDPOParams:
+    """Parameters of ``gdpo``."""
+
+    gdpo_reward_keys: tuple[str, ...] | None = None
+    """Components, in the order of the weights; None: all, sorted by name."""
+    gdpo_reward_weights: tuple[float, ...] | None = None
+    """One per key; None: all 1."""
+    norm_adv_by_std_in_grpo: bool = True
+    epsilon: float = 1e-6
+    whiten: bool = True
+    """Whiten the sum over the batch's action tokens."""
+
+
+@register("gdpo")
+class GDPO(Estimator[GDPOParams]):
+    """Each reward component normalised on its own within the group, then weighted, summed and whitened."""
+
+    level = "trajectory"
+    required_fields = ("components", "action_tokens")
+    source = "arXiv 2601.05242"
+    Params = GDPOParams
+
+    def needs(self, params: GDPOParams) -> tuple[str, ...]:
+        """Token counts matter only to the whitening."""
+        return self.required_fields if params.whiten else ("components",)
+
+    def credit(self, batch: CreditBatch, params: GDPOParams) -> Credit:
+        """See the class."""
+        components = batch.get("components")
+        keys = tuple(sorted(components)) if params.gdpo_reward_keys is None else params.gdpo_reward_keys
+        weights = (1.0,) * len(keys) if params.gdpo_reward_weights is None else params.gdpo_reward_weights
+        if len(weights) != len(keys):
+            raise CreditError(f"gdpo: {len(keys)} gdpo_reward_keys but {len(weights)} gdpo_reward_weights")
+        policy = Statistics(scale="group" if params.norm_adv_by_std_in_grpo else "none", eps=params.epsilon)
+        values = np.zeros(len(batch))
+        for key, weight in zip(keys, weights, strict=True):
+            if key not in components:
+                raise CreditError(f"gdpo needs the component {key!r} of every trajectory; common: {sorted(components)}")
+            values += weight * group_advantage(batch, components[key], policy)[0]
+        if params.whiten:
+            values = whiten(values, batch.shard_of, weights=batch.trajectory_tokens)
+        return per_trajectory(batch, values, statistics=policy, components=list(keys))
+
+
+@dataclass(frozen=True, kw_only=True)
 class LitePPOParams:
     """Parameters of ``lite_ppo``."""
 

@@ -16,7 +16,13 @@ _GREEK = {
     "α": "alpha", "β": "beta", "γ": "gamma", "ε": "epsilon", "ζ": "zeta", "κ": "kappa", "λ": "lam", "τ": "tau",
     "ω": "step_advantage_w",
 }  # fmt: skip
-_SYNONYMS = {"lambda": "lam", "eps": "epsilon", "k'": "k_prime", "similarity_threshold": "similarity_thresh"}
+_SYNONYMS = {
+    "lambda": "lam",
+    "eps": "epsilon",
+    "k'": "k_prime",
+    "bi_level_mix": "mix",
+    "similarity_threshold": "similarity_thresh",
+}
 
 
 def canonical(name: str) -> str:

@@ -1,0 +1,1 @@
+"""The search environment: ask, read, judge, answer."""

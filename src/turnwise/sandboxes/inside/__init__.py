@@ -1,0 +1,1 @@
+"""What runs inside a sandbox: sent there as text, so it may import only the standard library and its own siblings."""
