@@ -5,6 +5,7 @@ from turnwise.trainers.credit import (  # noqa: F401 - they register methods
     given,
     graph,
     igpo,
+    modulate,
     otb,
     outcome,
     tokens,
@@ -14,6 +15,8 @@ from turnwise.trainers.credit import (  # noqa: F401 - they register methods
 from turnwise.trainers.credit.base import Credit, Estimator, NoParams, get, names, per_trajectory, register
 from turnwise.trainers.credit.batch import CreditBatch
 from turnwise.trainers.credit.fields import FIELDS, Field
+from turnwise.trainers.credit.modulate import Modulation, Modulator
+from turnwise.trainers.credit.pipeline import Pipeline, Stage
 from turnwise.trainers.credit.statistics import Statistics, normalise, whiten
 
 __all__ = [
@@ -22,7 +25,11 @@ __all__ = [
     "CreditBatch",
     "Estimator",
     "Field",
+    "Modulation",
+    "Modulator",
     "NoParams",
+    "Pipeline",
+    "Stage",
     "Statistics",
     "get",
     "names",

@@ -5,7 +5,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -62,6 +62,8 @@ class Estimator(ABC, Generic[P]):
     """What one advantage belongs to."""
     required_fields: ClassVar[tuple[str, ...]] = ()
     """Fields beyond groups, rewards and turn boundaries, under default parameters."""
+    stage: ClassVar[Literal["base", "turn", "modulate"]] = "turn"
+    """Where it stands in a pipeline: a trajectory-level method is a base."""
     composes_after: ClassVar[tuple[str, ...]] = ("shaping",)
     """Pipeline stages that may precede it."""
     unbiased: ClassVar[bool] = False
@@ -69,6 +71,11 @@ class Estimator(ABC, Generic[P]):
     source: ClassVar[str] = ""
     """Where the definition comes from."""
     Params: ClassVar[type] = NoParams
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.level == "trajectory" and "stage" not in vars(cls):
+            cls.stage = "base"
 
     def estimate(self, batch: CreditBatch, params: P | Mapping[str, Any] | None = None) -> Credit:
         """Assign credit.

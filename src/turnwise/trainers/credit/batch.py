@@ -227,6 +227,29 @@ class CreditBatch:
             kept["fields"] = {**kept.get("fields", self.fields), **extra}
         return dataclasses.replace(self, **kept)
 
+    def take(self, keep: npt.ArrayLike) -> "CreditBatch":
+        """Batch of some trajectories: a mask, shape (N,), or indices in the order wanted."""
+        chosen = np.asarray(keep)
+        rows = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
+        turns = segments.spans(self.turn_offsets, rows)
+        groups, group = np.unique(self.group[rows], return_inverse=True)
+        index: dict[str, Ints] = {"trajectory": rows, "turn": turns}
+        offsets = None
+        if self.token_offsets is not None:
+            index["token"] = segments.spans(self.token_offsets, turns)
+            offsets = segments.offsets_of(self.action_tokens[turns])
+        return CreditBatch(
+            group=group.astype(np.int64),
+            outcome=self.outcome[rows],
+            turn_offsets=segments.offsets_of(self.turn_counts[rows]),
+            reward=self.reward[turns],
+            token_offsets=offsets,
+            fields={name: _taken(value, index[FIELDS[name].level]) for name, value in self.fields.items()},
+            shard=None if self.shard is None else self.shard[rows],
+            traj_uids=[self.uid(int(i)) for i in rows],
+            group_uids=[self.group_uid(int(g)) for g in groups],
+        )
+
     def token_rewards(self) -> Floats:
         """Rewards per action token, shape (K,): the turn's sits on its last action token, ``token_rewards`` is added.
 
@@ -250,6 +273,14 @@ class CreditBatch:
     def group_uid(self, group: int) -> str:
         """Name of a group."""
         return str(group) if self.group_uids is None else self.group_uids[group]
+
+
+def _taken(value: Any, index: Ints) -> Any:
+    if isinstance(value, np.ndarray):
+        return value[index]
+    if isinstance(value, Mapping):
+        return {key: column[index] for key, column in value.items()}
+    return [value[int(i)] for i in index]
 
 
 def _check(name: str, array: Any, count: int) -> None:

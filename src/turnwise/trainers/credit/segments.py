@@ -89,6 +89,13 @@ def following(values: Floats, offsets: Ints, end: npt.ArrayLike = 0.0) -> Floats
     return out
 
 
+def spans(offsets: Ints, chosen: Ints) -> Ints:
+    """Indices of all elements of the chosen segments, in that order."""
+    lengths = np.diff(offsets)[chosen]
+    starts = np.repeat(offsets[:-1][chosen], lengths)
+    return np.asarray(starts + positions(offsets_of(lengths)), dtype=np.int64)
+
+
 def reverse_scan(values: Floats, coefficient: npt.ArrayLike, offsets: Ints) -> Floats:
     """Solve ``y_k = x_k + c_k · y_{k+1}`` backwards in every segment at once, ``y = 0`` after the end.
 
