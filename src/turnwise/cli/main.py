@@ -13,6 +13,7 @@ COMMANDS: dict[str, str] = {
     "envs": "turnwise.cli.envs:envs",
     "check": "turnwise.cli.check:check",
     "train": "turnwise.cli.train:train",
+    "credit": "turnwise.cli.credit:credit",
 }
 """Command name → ``module:function`` of a plain command, in the order ``--help`` shows them."""
 

@@ -70,6 +70,13 @@ class Pipeline:
         part = shaped.take(keep)
         return _spread(shaped, keep, self._finish(part, self._assign(part)))
 
+    def require(self, batch: CreditBatch) -> None:
+        """Raise ``CreditError`` naming the first field a stage lacks."""
+        for _, stage in self._stages():
+            found = get(stage.method)
+            chosen = found.params(stage.params)
+            found.require(batch, found.needs(chosen))
+
     def _stages(self) -> list[tuple[str, Stage]]:
         pairs = [("base", self.base), ("turn", self.turn), *(("modulate", stage) for stage in self.modulate)]
         return [(name, stage) for name, stage in pairs if stage is not None]
@@ -108,12 +115,15 @@ class Pipeline:
         return credit.replace(advantages=np.clip(credit.advantages, -self.clip, self.clip), tokens=tokens)
 
 
-def single(method: str) -> dict[str, Any]:
-    """Pipeline of one method, put where it belongs."""
+def single(method: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Pipeline of one method, put where it belongs; a modulator brings its base with it."""
     found = get(method)
-    if found.stage == "modulate":
-        return {"base": {"method": "grpo"}, "modulate": [{"method": method}]}
-    return {found.stage: {"method": method}}
+    stage = {"method": method, "params": dict(given or {})}
+    if found.stage != "modulate":
+        return {found.stage: stage}
+    chosen = found.params(given)
+    base = {"method": chosen.base, "params": chosen.base_params}
+    return {get(chosen.base).stage: base, "modulate": [stage]}
 
 
 def _check_place(name: str, stage: Stage, before: list[str]) -> None:

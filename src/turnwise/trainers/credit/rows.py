@@ -30,7 +30,14 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CreditError(f"cannot read {path}: {error}") from error
-    return [_object(line, f"{path}, line {n}") for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+    rows = [_object(line, f"{path}, line {n}") for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return [_record(row) for row in rows if row.get("kind", "episode") == "episode"]
+
+
+def _record(row: dict[str, Any]) -> dict[str, Any]:
+    """Take the record out of a line that a store exported; other rows are as they are."""
+    inside = row.get("record")
+    return inside if "kind" in row and isinstance(inside, dict) else row
 
 
 def _object(line: str, where: str) -> dict[str, Any]:
