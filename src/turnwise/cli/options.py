@@ -2,11 +2,24 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from turnwise.errors import ConfigError
+
+DEFAULT_STORE = Path("runs.sqlite")
+
+EnvName = Annotated[str, typer.Argument(metavar="ENV", help="Environment: a registered name, or module:Class.")]
+StorePath = Annotated[Path, typer.Option("--store", metavar="FILE", help="The trajectory store.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Panel = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Panel, or a .jsonl file of tasks; default: the environment's own.")
+]
+EnvSettings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Setting of the environment; may be repeated.")
+]
 
 
 def settings(given: Iterable[str] | None) -> dict[str, Any]:
@@ -33,4 +46,4 @@ def _value(text: str) -> Any:
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout, and nothing else."""
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))

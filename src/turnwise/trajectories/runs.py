@@ -12,6 +12,11 @@ from turnwise.trajectories.records import PanelRef, Record
 
 PACKAGES = ("turnwise", "openai", "pydantic", "anyio", "httpx", "numpy", "sqlite-utils", "sqlglot", "tantivy", "torch")
 
+OPERATIONAL = frozenset(
+    {"base_url", "timeout_s", "retries", "longest_wait_s", "concurrency", "requests_per_minute", "tokens_per_minute"}
+)
+"""Settings of an agent that change how fast it answers, and not what."""
+
 
 class RunRecord(Record):
     """One run: enough to repeat it, and to refuse a comparison or a resume that would not be one."""
@@ -43,12 +48,16 @@ class RunRecord(Record):
 
     def differences(self, other: "RunRecord") -> list[str]:
         """Name what makes two runs two different measurements, as ``field: ours, theirs``; empty: the same."""
-        names = ("env", "env_version", "config_digest", "wrappers", "agent", "agent_config", "model", "seed", "limits")
+        names = ("env", "env_version", "config_digest", "wrappers", "agent", "model", "seed", "limits")
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
+        pairs["agent_config"] = (_measured(self.agent_config), _measured(other.agent_config))
         return [
-            f"{name}: {_brief(getattr(self, name))} here, {_brief(getattr(other, name))} there"
-            for name in names
-            if getattr(self, name) != getattr(other, name)
+            f"{name}: {_brief(here)} here, {_brief(there)} there" for name, (here, there) in pairs.items() if here != there
         ]
+
+
+def _measured(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {name: value for name, value in config.items() if name not in OPERATIONAL}
 
 
 def _brief(value: object) -> str:

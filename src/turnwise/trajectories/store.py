@@ -271,6 +271,12 @@ class Store:
                 lock.release()
                 Store.open(self.path, "a").close()
 
+    def discard(self) -> None:
+        """Close and remove the store and what lies beside it: for one made by mistake that holds nothing."""
+        self.close()
+        for suffix in ("", "-wal", "-shm", ".lock"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
     def __enter__(self) -> Self:
         return self
 
