@@ -11,7 +11,14 @@ from turnwise.errors import TurnwiseError
 
 COMMANDS: dict[str, str] = {
     "envs": "turnwise.cli.envs:envs",
+    "eval": "turnwise.cli.evaluate:evaluate",
+    "runs": "turnwise.cli.runs:runs",
+    "show": "turnwise.cli.runs:show",
+    "play": "turnwise.cli.play:play",
     "check": "turnwise.cli.check:check",
+    "export": "turnwise.cli.transfer:export",
+    "import": "turnwise.cli.transfer:import_",
+    "schema": "turnwise.cli.schema:schema",
     "train": "turnwise.cli.train:train",
     "credit": "turnwise.cli.credit:credit",
 }

@@ -1,6 +1,8 @@
 """An evaluation from names and settings to a stored run: what ``turnwise eval`` does, for Python too."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,24 +146,45 @@ class Prepared:
             await self.agent.aclose()
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A store opened for an evaluation, and the run's name in it."""
+
+    store: Store
+    run: str
+
+    def report(self) -> EvalReport:
+        """Measure what the store holds of the run."""
+        return report(self.store, self.run)
+
+
+@contextmanager
+def measured(prepared: Prepared, path: Path) -> Iterator[Opened]:
+    """Open the store of an evaluation; one that did not exist before is not left behind empty.
+
+    Raises:
+        StoreError: The store cannot be used.
+        ConfigError: The run's name is taken, or there is none to resume.
+    """
+    fresh = not path.exists()
+    with Store.open(path, "a") as store:
+        try:
+            yield Opened(store, prepared.name(store))
+        finally:
+            if fresh and not store.runs() and store.count() == 0:
+                store.discard()
+
+
 async def evaluate(wanted: Evaluation, path: Path, progress: Progress | None = None) -> EvalReport:
     """Run an evaluation into a store and measure it.
 
     Raises:
-        TurnwiseError: A name or setting is wrong, the store cannot be used, or no episode can succeed; a store that
-            did not exist before is not left behind then.
+        TurnwiseError: A name or setting is wrong, the store cannot be used, or no episode can succeed.
     """
     prepared = Prepared(wanted)
-    fresh = not path.exists()  # noqa: ASYNC240 - nothing runs beside it yet
-    with Store.open(path, "a") as store:
-        try:
-            run = prepared.name(store)
-            await prepared.collect(store, run, progress)
-            return report(store, run)
-        except BaseException:
-            if fresh and store.count() == 0 and not store.runs():
-                store.discard()
-            raise
+    with measured(prepared, path) as opened:
+        await prepared.collect(opened.store, opened.run, progress)
+        return opened.report()
 
 
 def select(

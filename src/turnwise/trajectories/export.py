@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -82,14 +83,20 @@ def import_file(store: Store, path: Path) -> dict[str, int]:
     Raises:
         StoreError: A line does not fit (file, line and field are named), or the store cannot be written.
     """
-    counts: dict[str, int] = {}
-    for item in read_lines(path):
-        kind = type(item).__name__
-        counts[kind] = counts.get(kind, 0) + 1
+    counts = check_file(path)
     items = iter(read_lines(path))
     while chunk := list(itertools.islice(items, CHUNK)):
         store.append(chunk)
     return counts
+
+
+def check_file(path: Path) -> dict[str, int]:
+    """Read a whole exported file and count its records by kind.
+
+    Raises:
+        StoreError: A line does not fit; file, line and field are named.
+    """
+    return dict(Counter(type(item).__name__ for item in read_lines(path)))
 
 
 def to_dataset(episodes: Iterable[Trajectory]) -> Any:

@@ -52,7 +52,9 @@ class RunRecord(Record):
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
         pairs["agent_config"] = (_measured(self.agent_config), _measured(other.agent_config))
         return [
-            f"{name}: {_brief(here)} here, {_brief(there)} there" for name, (here, there) in pairs.items() if here != there
+            f"{name}: {_brief(here)} here, {_brief(there)} there"
+            for name, (here, there) in pairs.items()
+            if here != there
         ]
 
 

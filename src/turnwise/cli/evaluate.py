@@ -1,0 +1,150 @@
+"""``turnwise eval``: agents act in an environment; the episodes are stored, the numbers shown."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+
+from turnwise.agents.progress import Bar, Progress, Silent
+from turnwise.cli import options
+from turnwise.cli.output import console, number, percent, safe, table
+from turnwise.errors import ConfigError
+from turnwise.evals.metrics import Estimate, EvalReport
+from turnwise.evals.run import Evaluation, Prepared, measured
+
+
+def evaluate(
+    env: options.EnvName,
+    *,
+    agent: Annotated[
+        str | None, typer.Option(help="Who acts: chat, oracle, random, null, replay, or module:Class.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model of the chat agent.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint of the chat agent.")] = None,
+    agent_set: Annotated[
+        list[str] | None, typer.Option("--agent-set", metavar="KEY=VALUE", help="Setting of the agent; repeatable.")
+    ] = None,
+    env_set: options.EnvSettings = None,
+    panel: options.Panel = None,
+    split: Annotated[str, typer.Option(help="Split of the panel.")] = "test",
+    n: Annotated[int | None, typer.Option(help="Tasks to draw from the split; default: all.")] = None,
+    samples: Annotated[int, typer.Option(help="Episodes of each task.")] = 1,
+    concurrency: Annotated[int, typer.Option(help="Episodes under way at once.")] = 16,
+    seed: Annotated[int, typer.Option(help="Of the draw, the environments and the agents.")] = 0,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="turns, calls, tokens, context, wall_s or cost; repeatable."),
+    ] = None,
+    retries: Annotated[int, typer.Option(help="Further attempts of an episode that failed.")] = 2,
+    store: options.StorePath = options.DEFAULT_STORE,
+    run: Annotated[str | None, typer.Option(help="Name of the run; default: made up.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run: --run, or the newest alike.")] = False,
+    replay: Annotated[str | None, typer.Option(metavar="RUN", help="Run that the agent replay plays again.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Let an agent act on a panel of tasks, store every episode, and show what it reached.
+
+    Examples:
+        turnwise eval sql --agent oracle --n 20
+
+        turnwise eval sql --model qwen3-8b --base-url http://localhost:8000/v1 --samples 4
+
+        turnwise eval sql --agent null --run baseline --resume --json
+    """
+    wanted = Evaluation(
+        env=env,
+        agent=_agent(agent, model),
+        agent_settings=_agent_settings(agent_set, model, base_url),
+        env_settings=options.settings(env_set),
+        panel=panel,
+        split=split,
+        n=n,
+        samples=samples,
+        concurrency=concurrency,
+        seed=seed,
+        limits=options.settings(limit),
+        retries=retries,
+        run=run,
+        resume=resume,
+        replay=replay,
+    )
+    report = _run(Prepared(wanted), store, quiet=json)
+    if json:
+        options.print_json(report.document())
+    else:
+        show_report(report, store)
+    if report.n and not report.scored:
+        failures = ", ".join(f"{count} {kind}" for kind, count in report.failures.items())
+        raise ConfigError(f"no episode was scored ({failures}): see 'turnwise show {report.run} --store {store}'")
+
+
+def _agent(agent: str | None, model: str | None) -> str:
+    if agent is None and model is None:
+        raise ConfigError("say who acts: --model NAME for a chat model, or --agent oracle|random|null|replay")
+    return agent or "chat"
+
+
+def _agent_settings(pairs: list[str] | None, model: str | None, base_url: str | None) -> dict[str, Any]:
+    named = {"model": model, "base_url": base_url}
+    return options.settings(pairs) | {name: value for name, value in named.items() if value is not None}
+
+
+def _run(prepared: Prepared, store: Path, *, quiet: bool) -> EvalReport:
+    progress: Progress = Silent() if quiet else Bar(safe(f"{prepared.env.name} · {prepared.agent.name}"))
+    with measured(prepared, store) as opened:
+        try:
+            anyio.run(prepared.collect, opened.store, opened.run, progress)
+        except KeyboardInterrupt:
+            _interrupted(opened.run, opened.store.count(opened.run), store)
+        return opened.report()
+
+
+def _interrupted(run: str, stored: int, store: Path) -> None:
+    again = f"--run {shlex.quote(run)} --store {shlex.quote(str(store))} --resume"
+    typer.echo(f"stopped: {stored} episodes are stored; go on with the same command and {again}", err=True)
+    raise SystemExit(130)
+
+
+def show_report(report: EvalReport, store: Path) -> None:
+    """Print a run's numbers as a table, and where to look next."""
+    out = console()
+    shown = table("", ">mean", "95 % interval", title=safe(f"{report.env} · {report.run}"))
+    for name, estimate, style in (
+        ("success", report.success, percent),
+        ("score", report.score, number),
+        ("reward", report.reward, number),
+    ):
+        shown.add_row(name, style(estimate.mean), _interval(estimate, style))
+    out.print(shown)
+    for label, text in _lines(report):
+        out.print(f"[dim]{label:>14}[/]  {text}")
+    out.print(f"\n[dim]episodes:[/] turnwise show {safe(report.run)} --store {safe(str(store))}")
+
+
+def _interval(estimate: Estimate, style: Any) -> str:
+    return "–" if estimate.low is None else f"{style(estimate.low)} … {style(estimate.high)}"
+
+
+def _lines(report: EvalReport) -> list[tuple[str, str]]:
+    per = f"{report.scored:,} scored of {report.n:,}"
+    largest = max(report.pass_at_k, key=int, default=None)
+    lines = [("episodes", per)]
+    if largest and largest != "1":
+        at, hat = report.pass_at_k[largest], report.pass_hat_k[largest]
+        lines.append((f"k = {largest}", f"pass@k {percent(at)} · pass^k {percent(hat)}"))
+    tokens = f"{report.tokens.prompt:,} prompt + {report.tokens.completion:,} sampled"
+    lines += [
+        ("turns", f"{number(report.turns.per_episode, 1)} an episode · {percent(report.invalid.rate)} invalid"),
+        ("tokens", tokens if report.tokens.prompt else "–"),
+        ("cost", "–" if report.cost.total is None else f"${report.cost.total:,.4f}"),
+        ("seconds", f"{number(report.seconds.per_episode, 2)} an episode"),
+        ("ended by", _counts(report.stop_reasons)),
+    ]
+    return lines + ([("failed", f"[red]{_counts(report.failures)}[/]")] if report.failures else [])
+
+
+def _counts(counts: dict[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return " · ".join(f"{safe(name)} {count:,}" for name, count in ordered) or "–"
