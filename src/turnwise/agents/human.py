@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 from turnwise.agents.base import Agent, AgentFactory, Conversation, Generation, Stage
-from turnwise.envs.textformat import parse_call
 from turnwise.envs.types import Action, StopReason, ToolSpec
 
 Ask = Callable[[Conversation, Sequence[ToolSpec]], Awaitable[str | None]]
@@ -22,12 +21,12 @@ class Human(AgentFactory):
 
     def start(self, seed: int, *, stage: Stage | None = None) -> Agent:
         """Start an episode for the person."""
-        return _Person(self._ask)
+        return _Person(self._ask, stage)
 
 
 class _Person:
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, stage: Stage | None) -> None:
+        self._ask, self._stage = ask, stage
 
     def system_prompt(self, tools: Sequence[ToolSpec]) -> str | None:
         return None
@@ -36,5 +35,5 @@ class _Person:
         text = await self._ask(conversation, tools)
         if text is None:
             return Generation(action=Action(), stop=StopReason.GAVE_UP)
-        call = parse_call(text, tools, f"h{len(conversation.turns) + 1}")
-        return Generation(action=Action(text=text, calls=(call,) if call else ()), text=text)
+        action = self._stage.env.parse(text) if self._stage else Action(text=text)
+        return Generation(action=action, text=text)

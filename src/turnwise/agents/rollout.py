@@ -242,7 +242,7 @@ class _Episode:
             env=env.name,
             env_version=env.version,
             config_digest=env.config_digest,
-            wrappers=tuple(getattr(env, "wrappers", ())),
+            wrappers=env.wrappers,
             agent=self.factory.name,
             model=self.factory.model,
             task_id=task.id,

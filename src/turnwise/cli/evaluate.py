@@ -27,6 +27,10 @@ def evaluate(
         list[str] | None, typer.Option("--agent-set", metavar="KEY=VALUE", help="Setting of the agent; repeatable.")
     ] = None,
     env_set: options.EnvSettings = None,
+    wrap: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WRAPPER", help="Wrapper, for example failing:p=0.1; repeatable, innermost first."),
+    ] = None,
     panel: options.Panel = None,
     split: Annotated[str, typer.Option(help="Split of the panel.")] = "test",
     n: Annotated[int | None, typer.Option(help="Tasks to draw from the split; default: all.")] = None,
@@ -58,6 +62,7 @@ def evaluate(
         agent=_agent(agent, model),
         agent_settings=_agent_settings(agent_set, model, base_url),
         env_settings=options.settings(env_set),
+        wrappers=tuple(wrap or ()),
         panel=panel,
         split=split,
         n=n,

@@ -44,12 +44,13 @@ def runs(store: options.StorePath = options.DEFAULT_STORE, *, json: options.Json
         ]
         options.print_json({"schema": 1, "runs": listed})
         return
-    made = table("run", "environment", "agent", "model", ">episodes", ">success", ">reward", ">failed", "begun")
+    made = table("run", "environment", "agent", ">episodes", ">success", ">reward", ">failed", "begun")
     for record, shown in reports:
-        begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created_at)) if record.created_at else ""
+        begun = time.strftime("%m-%d %H:%M", time.localtime(record.created_at)) if record.created_at else ""
         of = f"{shown.n:,}" + (f"/{record.episodes:,}" if record.episodes and record.episodes != shown.n else "")
         numbers = (of, percent(shown.success.mean), number(shown.reward.mean), str(sum(shown.failures.values()) or ""))
-        names = (safe(record.run), safe(record.env), safe(record.agent), safe(record.model or ""))
+        who = f"{record.agent} · {record.model}" if record.model else record.agent
+        names = (safe(record.run), safe(record.env), safe(who))
         made.add_row(*names, *numbers, begun)
     console().print(made)
 

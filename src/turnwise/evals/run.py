@@ -17,6 +17,7 @@ from turnwise.agents.progress import Progress
 from turnwise.agents.registry import make_agent
 from turnwise.envs import registry
 from turnwise.envs.base import Env
+from turnwise.envs.wrappers import wrap
 from turnwise.errors import ConfigError
 from turnwise.evals.metrics import EvalReport, report
 from turnwise.tasks.base import TaskSet
@@ -43,6 +44,8 @@ class Evaluation:
     env_settings: dict[str, Any] = field(default_factory=dict)
     agent_settings: dict[str, Any] = field(default_factory=dict)
     limits: dict[str, Any] = field(default_factory=dict)
+    wrappers: tuple[str, ...] = ()
+    """Innermost first, as ``turnwise.envs.wrappers.wrap`` takes them."""
     run: str | None = None
     """The run's name; None: made from environment, agent and time."""
     resume: bool = False
@@ -56,14 +59,14 @@ class Prepared:
     def __init__(self, wanted: Evaluation) -> None:
         _at_least_one(samples=wanted.samples, concurrency=wanted.concurrency, n=wanted.n)
         self.wanted = wanted
-        self.env = registry.make(wanted.env, **wanted.env_settings)
+        self.env = self.make_env()
         self.tasks = select(self.env, wanted.env, wanted.panel, wanted.split, n=wanted.n, seed=wanted.seed)
         self.limits = _limits(wanted.limits)
         self.agent: AgentFactory = make_agent(wanted.agent, **wanted.agent_settings)
 
     def make_env(self) -> Env:
         """Make another instance of the environment."""
-        return registry.make(self.wanted.env, **self.wanted.env_settings)
+        return wrap(registry.make(self.wanted.env, **self.wanted.env_settings), *self.wanted.wrappers)
 
     def record(self, run: str) -> RunRecord:
         """Describe the run."""
@@ -77,7 +80,7 @@ class Prepared:
             env_version=env.version,
             config_digest=env.config_digest,
             env_config=env.config.model_dump(mode="json"),
-            wrappers=tuple(getattr(env, "wrappers", ())),
+            wrappers=env.wrappers,
             agent=agent.name,
             agent_config=described,
             model=agent.model,

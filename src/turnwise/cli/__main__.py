@@ -1,0 +1,5 @@
+"""``python -m turnwise.cli``."""
+
+from turnwise.cli.main import run
+
+run()
