@@ -24,7 +24,9 @@ COMMANDS: dict[str, str] = {
 }
 """Command name → ``module:function`` of a plain command, in the order ``--help`` shows them."""
 
-GROUPS: dict[str, str] = {}
+GROUPS: dict[str, str] = {
+    "tasks": "turnwise.cli.tasks:app",
+}
 """Group name → ``module:app`` of a typer app with sub-commands."""
 
 
