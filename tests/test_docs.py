@@ -1,5 +1,6 @@
 """Every Python block of the README and the guides runs; blocks of one page share their names, as a reader would."""
 
+import os
 import re
 from pathlib import Path
 
@@ -18,6 +19,8 @@ def blocks(page: Path) -> list[tuple[int, str]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # A page may point it elsewhere; this puts it back afterwards.
+    monkeypatch.setenv("TURNWISE_HOME", os.environ.get("TURNWISE_HOME", str(Path.home() / ".cache" / "turnwise")))
     names: dict[str, object] = {"__name__": "__docs__"}
     for line, source in blocks(page):
         padded = "\n" * (line - 1) + source

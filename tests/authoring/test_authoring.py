@@ -57,9 +57,7 @@ def test_its_tasks_are_listed_made_shown_and_proved(installed: Path, tmp_path: P
     assert "lantern/rooms@1" in listed["panels"]
     assert "lantern" in listed["generators"]
     options = ["--out", "mine.jsonl", "--size", "test=4", "--set", "rooms=3"]
-    made = turnwise(
-        installed, tmp_path, "tasks", "make", "lantern", "--out", "mine.jsonl", "--size", "test=4", "--set", "rooms=3"
-    )
+    made = turnwise(installed, tmp_path, "tasks", "make", "lantern", *options)
     assert made.returncode == 0, made.stderr
     shown = json.loads(turnwise(installed, tmp_path, "tasks", "show", "mine.jsonl", "--json").stdout)
     assert shown["splits"] == {"test": 4}

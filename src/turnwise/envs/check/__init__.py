@@ -6,6 +6,7 @@ report = check_env("sql")
 assert report.ok, report
 """
 
+import importlib.util
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -142,9 +143,16 @@ def _spread(panel: TaskSet, pool: int, seed: int) -> tuple[Task, ...]:
 
 
 def _target(cls: type[Env]) -> str | None:
-    if "<locals>" in cls.__qualname__ or cls.__module__ == "__main__":
+    if "<locals>" in cls.__qualname__ or cls.__module__ == "__main__" or not _importable(cls.__module__):
         return None
     return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 async def _run(check: Check, subject: Subject) -> CheckResult:
@@ -154,16 +162,17 @@ async def _run(check: Check, subject: Subject) -> CheckResult:
 
     try:
         await check(subject)
-    except CheckFailed as failed:
-        return result("failed", str(failed))
-    except (CheckSkipped, SandboxUnavailableError, MissingExtraError) as skipped:
-        return result("skipped", str(skipped))
     except Exception as error:  # noqa: BLE001 - whatever an environment raises here breaks the contract
-        return result("failed", f"{type(error).__name__}: {_innermost(error)}")
+        inner = _innermost(error)
+        if isinstance(inner, CheckFailed):
+            return result("failed", str(inner))
+        if isinstance(inner, CheckSkipped | SandboxUnavailableError | MissingExtraError):
+            return result("skipped", str(inner))
+        return result("failed", f"{type(inner).__name__}: {inner}")
     return result("passed")
 
 
-def _innermost(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
+def _innermost(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
-    return str(error)
+    return error
