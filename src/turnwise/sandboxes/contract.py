@@ -154,7 +154,8 @@ async def files_go_in_and_out(provider: SandboxProvider, spec: SandboxSpec) -> N
         await box.write_file("deep/er/data.bin", data)
         _must(await box.read_file("deep/er/data.bin") == data, "a file changed on its way")
         _must(
-            await box.read_file(f"{spec.workdir}/deep/er/data.bin") == data, "an absolute path in the workspace works"
+            await box.read_file(f"{box.spec.workdir}/deep/er/data.bin") == data,
+            "an absolute path in the workspace works",
         )
         await _must_raise(OutputLimitExceededError, box.read_file("deep/er/data.bin", max_bytes=10), "a large file")
         await box.write_file("deep/er/data.bin", b"")
