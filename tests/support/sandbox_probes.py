@@ -29,7 +29,7 @@ ENDLESS = {
 # What a process may try on an unisolated backend without harm to the machine; all must be reported as escaped there.
 HARMLESS = [
     "read_secrets", "environ_secrets", "see_host_processes", "host_loopback", "abstract_socket", "user_namespace",
-    "no_new_privs", "network_interfaces",
+    "no_new_privs", "network_interfaces", "symlink_out",
 ]  # fmt: skip
 SPEC = SandboxSpec(resources=SandboxResources(memory_mib=256, pids=64, disk_mib=64))
 
@@ -67,6 +67,9 @@ async def refused(call: Awaitable[object], kinds: tuple[type[Exception], ...] = 
 
 
 async def _symlink_out(box: Sandbox, _result: ExecResult) -> bool:
+    """The download is refused, and there is no way past it: the host's own `open` does not find the link either."""
+    if (Path(box.spec.workdir) / "out.txt").is_file():
+        return False
     return await refused(box.read_file("out.txt")) and await refused(box.read_file("sub/link/passwd"))
 
 
@@ -165,7 +168,7 @@ async def _harmless_on_unsafe_local() -> dict[str, str]:
     warnings.simplefilter("ignore")
     with host_traps() as host:
         async with sandboxes.provider("turnwise.sandboxes.unsafe:UnsafeLocalProvider") as provider:
-            for name in [*HARMLESS, "symlink_out"]:
+            for name in HARMLESS:
                 held, seen = await contained(provider, name, host, SPEC.accept("memory_sum"))
                 outcome[name] = "" if held else seen
     return outcome
