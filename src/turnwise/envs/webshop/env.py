@@ -11,7 +11,7 @@ from turnwise.envs.base import EnvConfig
 from turnwise.envs.toolenv import ToolEnv
 from turnwise.envs.tools import InvalidCall, ToolOutput, tool
 from turnwise.envs.types import Action, Grade, Observation, Snapshot, Status, StopReason, ToolCall
-from turnwise.envs.webshop import catalogue, pages, shoppers
+from turnwise.envs.webshop import catalogue, html, pages, shoppers
 from turnwise.envs.webshop.reward import Goal, Outcome, score
 from turnwise.envs.webshop.rules import BACK_TO_SEARCH, BUY, NEXT, PREVIOUS, Page, Shop, State
 from turnwise.errors import TaskError
@@ -27,7 +27,7 @@ class WebShopConfig(EnvConfig):
 
     interface: Literal["tools", "webshop"] = "tools"
     """``webshop``: ``search[…]`` and ``click[…]`` with WebShop's grammar, whose wrong actions do nothing, silently."""
-    observation: Literal["plain", "text", "text_rich"] | None = None
+    observation: Literal["plain", "text", "text_rich", "html"] | None = None
     """None: ``plain`` with tools, WebShop's ``text`` with its interface."""
     grading: Literal["webshop", "hardened"] = "webshop"
     """Which formula gives the score; success is a score of 1."""
@@ -259,6 +259,8 @@ class WebShopEnv(ToolEnv):
             return pages.plain(self.shop)
         outcome = self.outcome()
         shown = None if outcome is None else outcome.total
+        if form == "html":
+            return html.page(self.shop, self.task.instruction, score=shown)
         return (pages.simple if form == "text" else pages.rich)(self.shop, self.task.instruction, shown)
 
     def _shown(self) -> str:
