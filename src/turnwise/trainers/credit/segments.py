@@ -102,29 +102,35 @@ def reverse_scan(values: Floats, coefficient: npt.ArrayLike, offsets: Ints) -> F
     One pass along time over all segments still running: the work is one operation per element.
     """
     out = np.array(values, dtype=np.float64)
-    scale = np.broadcast_to(np.asarray(coefficient, dtype=np.float64), out.shape)
-    lengths = np.diff(offsets)
-    longest = int(lengths.max(initial=0))
-    order = np.argsort(-lengths, kind="stable")
-    ends = offsets[1:][order]
-    alive = np.searchsorted(-lengths[order], -np.arange(1, longest + 1), side="right")
-    for k in range(1, longest):
-        at = ends[: alive[k]] - 1 - k
-        out[at] += scale[at] * out[at + 1]
+    scale = np.asarray(coefficient, dtype=np.float64)
+    at, alive = _from_the_longest(offsets)
+    at = offsets[1:][at] - 1
+    carry = out[at[: alive[0]]] if alive.size else out[:0]
+    for count in alive[1:].tolist():
+        at = at[:count] - 1
+        carry = out[at] + (scale if scale.ndim == 0 else scale[at]) * carry[:count]
+        out[at] = carry
     return out
+
+
+def _from_the_longest(offsets: Ints) -> tuple[Ints, Ints]:
+    """Order of the segments by falling length, and how many are longer than 0, than 1 and so on."""
+    lengths = np.diff(offsets)
+    order = np.argsort(-lengths, kind="stable")
+    alive = np.searchsorted(-lengths[order], -np.arange(1, int(lengths.max(initial=0)) + 1), side="right")
+    return order, np.asarray(alive, dtype=np.int64)
 
 
 def running_sum(values: Floats, offsets: Ints) -> Floats:
     """Sum from the start of its segment up to and including each element."""
     out = np.array(values, dtype=np.float64)
-    lengths = np.diff(offsets)
-    order = np.argsort(-lengths, kind="stable")
-    starts = offsets[:-1][order]
-    longest = int(lengths.max(initial=0))
-    alive = np.searchsorted(-lengths[order], -np.arange(1, longest + 1), side="right")
-    for k in range(1, longest):
-        at = starts[: alive[k]] + k
-        out[at] += out[at - 1]
+    order, alive = _from_the_longest(offsets)
+    at = offsets[:-1][order]
+    carry = out[at[: alive[0]]] if alive.size else out[:0]
+    for count in alive[1:].tolist():
+        at = at[:count] + 1
+        carry = out[at] + carry[:count]
+        out[at] = carry
     return out
 
 
