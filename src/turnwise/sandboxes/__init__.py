@@ -11,14 +11,19 @@ from turnwise.sandboxes.base import (
     SandboxSnapshot,
     SandboxSpec,
 )
+from turnwise.sandboxes.contract import check_sandbox
+from turnwise.sandboxes.pool import PoolMetrics, SandboxPool
 from turnwise.sandboxes.registry import provider
 
 __all__ = [
     "ExecResult",
+    "PoolMetrics",
     "Sandbox",
+    "SandboxPool",
     "SandboxProvider",
     "SandboxResources",
     "SandboxSnapshot",
     "SandboxSpec",
+    "check_sandbox",
     "provider",
 ]
