@@ -71,15 +71,16 @@ def locate(names: Iterable[str], default: Path) -> list[tuple[Path, str]]:
     Raises:
         ConfigError: A name is empty.
     """
-    found = []
-    for name in names:
-        head, colon, run = name.rpartition(":")
-        # A run may hold a colon itself; only what is a file counts as a store.
-        path, run = (Path(head), run) if colon and Path(head).is_file() else (default, name)
-        if not run:
-            raise ConfigError(f"{name!r}: write RUN, or STORE:RUN")
-        found.append((path, run))
-    return found
+    return [_located(name, default) for name in names]
+
+
+def _located(name: str, default: Path) -> tuple[Path, str]:
+    # A run's name may hold a colon itself: only what is a file counts as a store.
+    cuts = [at for at, character in enumerate(name) if character == ":" and Path(name[:at]).is_file()]
+    path, run = (Path(name[: cuts[0]]), name[cuts[0] + 1 :]) if cuts else (default, name)
+    if not run:
+        raise ConfigError(f"{name!r}: write RUN, or STORE:RUN")
+    return path, run
 
 
 def load_all(names: Iterable[str], default: Path) -> list[RunData]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,17 +15,13 @@ from turnwise.evals.efficiency import Efficiency, Slice, by_split, by_tag, effic
 from turnwise.evals.intervals import mean
 from turnwise.evals.metrics import Estimate, Metrics, measure
 from turnwise.evals.report import plots
+from turnwise.evals.report.text import seen
 from turnwise.evals.statistics import caveats, pass_intervals
 from turnwise.trajectories.records import Trajectory
 from turnwise.trajectories.store import Store
 
 EXAMPLES = 8
 """Episodes of each run that are shown whole."""
-
-LONGEST = 1500
-"""Characters of one text."""
-
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 @dataclass(frozen=True)
@@ -104,14 +99,6 @@ def render(sources: Sequence[Source]) -> str:
         compared=compared,
         refused=refused,
     )
-
-
-def seen(text: object, limit: int = LONGEST) -> str:
-    """Make every character visible (control and direction marks are hostile too) and cut long text."""
-    plain = _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", str(text))
-    if len(plain) <= limit:
-        return plain
-    return f"{plain[:limit]}…" if limit < 200 else f"{plain[:limit]}… ({len(plain) - limit:,} more characters)"
 
 
 def _section(source: Source) -> Section:

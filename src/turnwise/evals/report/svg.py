@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from turnwise.evals.report.text import seen
+
 WIDTH = 520
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 42
 COLOURS = 6
@@ -153,7 +155,7 @@ def lines(series: Sequence[tuple[str, Sequence[tuple[float, float]]]], *, x_titl
         path = " ".join(f"{x(px):.1f},{y(py):.1f}" for px, py in points)
         body.append(
             Markup('<polyline class="curve c{}" points="{}"><title>{}</title></polyline>').format(
-                number % COLOURS, path, title
+                number % COLOURS, path, seen(title)
             )
         )
         if len(points) == 1:
@@ -169,7 +171,9 @@ def _y_axis(y: Scale, write: object, height: float, title: str) -> Markup:
         parts.append(_text(LEFT - 8, y(tick) + 4, write(tick), "tick end"))
     middle = (TOP + height - BOTTOM) / 2
     parts.append(
-        Markup('<text class="axis middle" transform="translate(12 {:.0f}) rotate(-90)">{}</text>').format(middle, title)
+        Markup('<text class="axis middle" transform="translate(12 {:.0f}) rotate(-90)">{}</text>').format(
+            middle, seen(title)
+        )
     )
     return Markup("").join(parts)
 
@@ -191,13 +195,13 @@ def _dot(dot: Dot, centre: float, y: Scale, number: int, note: str) -> Markup:
         whisker = _line(centre, y(dot.low), centre, y(dot.high), f"whisker c{number % COLOURS}")
     return whisker + Markup(
         '<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="4.5"><title>{}</title></circle>'
-    ).format(number % COLOURS, centre, y(dot.y), note)
+    ).format(number % COLOURS, centre, y(dot.y), seen(note))
 
 
 def _bar(left: float, top: float, width: float, height: float, *, kind: str, note: str) -> Markup:
     return Markup(
         '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
-    ).format(kind, left, top, width, max(height, 0.0), note)
+    ).format(kind, left, top, width, max(height, 0.0), seen(note))
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
@@ -205,9 +209,9 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
 
 
 def _text(x: float, y: float, text: str, kind: str) -> Markup:
-    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(kind, x, y, text)
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(kind, x, y, seen(text))
 
 
 def _svg(height: float, body: Sequence[Markup], title: str) -> Markup:
-    head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, height, escape(title))
+    head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, height, escape(seen(title)))
     return head + Markup("").join(body) + Markup("</svg>")
