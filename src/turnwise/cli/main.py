@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "schema": "turnwise.cli.schema:schema",
     "train": "turnwise.cli.train:train",
     "credit": "turnwise.cli.credit:credit",
+    "doctor": "turnwise.cli.doctor:doctor",
 }
 """Command name → ``module:function`` of a plain command, in the order ``--help`` shows them."""
 

@@ -12,10 +12,12 @@ from turnwise.sandboxes.base import (
     SandboxSpec,
 )
 from turnwise.sandboxes.contract import check_sandbox
+from turnwise.sandboxes.diagnosis import DoctorReport, doctor
 from turnwise.sandboxes.pool import PoolMetrics, SandboxPool
 from turnwise.sandboxes.registry import provider
 
 __all__ = [
+    "DoctorReport",
     "ExecResult",
     "PoolMetrics",
     "Sandbox",
@@ -25,5 +27,6 @@ __all__ = [
     "SandboxSnapshot",
     "SandboxSpec",
     "check_sandbox",
+    "doctor",
     "provider",
 ]

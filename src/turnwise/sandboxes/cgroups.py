@@ -137,6 +137,19 @@ class Cgroup:
             return 0
         return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
+    def limits(self) -> dict[str, int]:
+        """Read back what the kernel says it enforces, as `kernel.read_limits` names it."""
+        files = {
+            "group_memory": ("memory", "memory.limit_in_bytes", "memory.max"),
+            "group_pids": ("pids", *2 * ["pids.max"]),
+        }
+        found = {}
+        for name, (controller, *by_version) in files.items():
+            folder = self._folder(controller)
+            if folder:
+                found[name] = int((folder / by_version[self._where.version - 1]).read_text(encoding="ascii"))
+        return found
+
     def pids(self) -> Iterator[int]:
         """Yield the processes in the group."""
         for folder in self._folders:

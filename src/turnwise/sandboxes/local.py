@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -124,6 +125,10 @@ class LocalSandbox(ResidentSandbox):
 
     def _refine(self, status: Status) -> Status:
         return "memory_limit" if self._new_oom_kill() and status == "killed" else status
+
+    async def read_limits(self) -> dict[str, Any]:
+        """Read back the limits that hold inside, and those of the cgroup, which is not visible there."""
+        return {**await super().read_limits(), **(self.group.limits() if self.group else {})}
 
     async def _destroy(self) -> None:
         self.child.kill()

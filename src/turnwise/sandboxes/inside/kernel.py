@@ -9,7 +9,7 @@ from typing import Any
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT = 4, 22, 24, 36, 47
 PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER = 38, 4, 2
 MS_NOSUID_NODEV_REMOUNT = 2 | 4 | 32
-MIB = 1 << 20
+UNLIMITED = 1 << 60
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -102,9 +102,25 @@ def release_worker(limits: dict[str, int]) -> None:
         file.write("1000")
 
 
+def _group_limit(*paths: str) -> int:
+    """Read a limit of this process's control group where it is visible; -1 if there is none."""
+    for path in paths:
+        try:
+            with open("/sys/fs/cgroup/" + path, encoding="ascii") as file:
+                text = file.read().strip()
+        except OSError:
+            continue
+        return int(text) if text.isdigit() and int(text) < UNLIMITED else -1
+    return -1
+
+
 def read_limits(workdir: str) -> dict[str, int]:
-    """Read back the limits that hold for this process and its workspace."""
+    """Read back the limits that hold for this process and its workspace; -1 is none."""
     stat = os.statvfs(workdir)
     names = ("NPROC", "NOFILE", "AS", "DATA", "FSIZE", "CORE")
     limits = {name.lower(): resource.getrlimit(getattr(resource, "RLIMIT_" + name))[1] for name in names}
-    return {**limits, "disk_bytes": stat.f_blocks * stat.f_frsize, "files": stat.f_files}
+    group = {
+        "group_memory": _group_limit("memory/memory.limit_in_bytes", "memory.max"),
+        "group_pids": _group_limit("pids/pids.max", "pids.max"),
+    }
+    return {**limits, **group, "disk_bytes": stat.f_blocks * stat.f_frsize, "files": stat.f_files}
