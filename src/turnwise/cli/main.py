@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
 
 GROUPS: dict[str, str] = {
     "tasks": "turnwise.cli.tasks:app",
+    "search": "turnwise.cli.search:app",
 }
 """Group name → ``module:app`` of a typer app with sub-commands."""
 

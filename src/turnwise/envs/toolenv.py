@@ -239,20 +239,6 @@ class ToolEnv(Env):
         if snapshot.truncated is not None:
             await self.truncate(snapshot.truncated)
 
-    def adopt(self, snapshot: Snapshot, task: Task, over: StopReason | None) -> None:
-        """Take over a snapshot's task, seed, actions and trace without replaying; for one that copies its own state.
-
-        Args:
-            snapshot: Checked already.
-            task: Its task.
-            over: Why the episode had ended; None: it goes on.
-        """
-        if self._task is not task:
-            self._task, self.data = task, self._parse_data(task)
-        self.seed, self._turn, self._over = snapshot.seed, len(snapshot.actions), over
-        self._log, self._trace, self._parts, self._queued = list(snapshot.actions), list(snapshot.trace), [], None
-        self._truncated = snapshot.truncated
-
     async def close(self) -> None:
         """Free what the episode holds."""
         await self.teardown()

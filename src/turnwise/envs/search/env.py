@@ -4,22 +4,20 @@ import random
 from collections.abc import Sequence
 from typing import ClassVar
 
-import anyio.to_thread
 from pydantic import JsonValue
 
 from turnwise.envs.base import EnvConfig
 from turnwise.envs.search import prompts, rewards, scoring, tags, view
-from turnwise.envs.search.corpora import open_index, opened
 from turnwise.envs.search.documents import Document
+from turnwise.envs.search.engines import open_retriever
 from turnwise.envs.search.episode import Episode
 from turnwise.envs.search.harness import gold_actions, random_action
-from turnwise.envs.search.retriever import LexicalRetriever, Retriever
+from turnwise.envs.search.retriever import Retriever
 from turnwise.envs.search.settings import SearchConfig, SearchData
 from turnwise.envs.toolenv import ToolEnv
 from turnwise.envs.tools import InvalidCall, ToolOutput, tool
 from turnwise.envs.types import Action, Grade, Snapshot, Status, StepResult, StopReason
-from turnwise.errors import ConfigError, EnvError, TaskError
-from turnwise.tasks import plugins
+from turnwise.errors import ConfigError, EnvError
 from turnwise.tasks.base import Task
 
 MAX_RESULTS = 20
@@ -48,7 +46,9 @@ class SearchEnv(ToolEnv):
     async def begin(self) -> str:
         """Open the corpus and ask the question."""
         self.episode = Episode()
-        self._retriever = None if self.settings.engine == "self" else await self._open()
+        self._retriever = (
+            None if self.settings.engine == "self" else await open_retriever(self.settings, self.data.corpus)
+        )
         return prompts.first_message(self.settings, self.task.instruction)
 
     def state(self) -> JsonValue:
@@ -302,15 +302,13 @@ class SearchEnv(ToolEnv):
         if not isinstance(state, dict):
             await super().restore(snapshot, task)
             return
-        self.check_snapshot(snapshot, task)
         try:
             over, episode = StopReason(str(state["over"])) if state["over"] else None, Episode.load(state["episode"])
         except (LookupError, TypeError, ValueError) as error:
             raise EnvError(f"search: the snapshot's state cannot be read: {error!r}") from error
-        self.adopt(snapshot, task, over)
+        self.resume(snapshot, task, over)
         self.episode = episode
-        if self.settings.engine == "real":
-            self._retriever = await self._open()
+        self._retriever = await self._opened()
 
     async def gold_action(self) -> Action:
         """Return the next action of a right solution, in the words of the interface."""
@@ -340,28 +338,13 @@ class SearchEnv(ToolEnv):
     def _remote(self) -> bool:
         return "://" in self.settings.retriever
 
+    async def _opened(self) -> Retriever | None:
+        return None if self.settings.engine == "self" else await open_retriever(self.settings, self.data.corpus)
+
     def _engine(self) -> Retriever:
         if self._retriever is None:
             raise InvalidCall("There is no search engine: write the result yourself between information tags.")
         return self._retriever
-
-    async def _open(self) -> Retriever:
-        name, corpus = self.settings.retriever, self.data.corpus
-        if self._remote:
-            from turnwise.envs.search.remote import shared_client
-
-            return shared_client(name)
-        if name != "bm25" and ":" in name:
-            made: object = await anyio.to_thread.run_sync(plugins.load(name, kind="retriever"), corpus)
-            if not isinstance(made, Retriever):
-                raise ConfigError(f"retriever {name!r} made {type(made).__name__}, which is no Retriever")
-            return made
-        if name != "bm25":
-            raise ConfigError(f"retriever {name!r}: use 'bm25', http://… of a /retrieve server, or 'module:function'")
-        if corpus is None:
-            raise TaskError(f"task {self.task.id!r} names no corpus: set retriever to a /retrieve server's address")
-        index = open_index(corpus) if opened(corpus) else await anyio.to_thread.run_sync(open_index, corpus)
-        return LexicalRetriever(index)
 
 
 def _yes(said: bool) -> str:

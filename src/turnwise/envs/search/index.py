@@ -30,6 +30,7 @@ MAX_TERMS = 32
 """Distinct words of a query that count; the rest is ignored."""
 MAX_HITS = 100
 _SCAN = 4096
+_MOST_TIES = 20_000
 _COMMIT = 1_000_000
 """Documents between two commits: an interrupted build goes on from the last one."""
 _HEAP = 2_000_000_000
@@ -229,12 +230,21 @@ class Index:
             return []
         should = tantivy.Occur.Should
         parts = [(should, tantivy.Query.term_query(self._schema, "text", term, index_option="freq")) for term in terms]
-        hits = self._searcher.search(tantivy.Query.boolean_query(parts), min(k, MAX_HITS), count=False).hits
-        if self._searcher.num_segments == 1:
-            return [(address.doc, score) for score, address in hits]
+        asked, k = tantivy.Query.boolean_query(parts), min(k, MAX_HITS)
+        if self._searcher.num_segments > 1:
+            return self._across_segments(asked, k)
+        return [(address.doc, score) for score, address in self._searcher.search(asked, k, count=False).hits]
+
+    def _across_segments(self, asked: Any, k: int) -> list[tuple[int, float]]:
+        # Segments come in no fixed order, so everything that ties with the last hit is fetched before the cut.
+        limit = k + 1
+        hits = self._searcher.search(asked, limit, count=False).hits
+        while len(hits) == limit < _MOST_TIES and hits[-1][0] == hits[k - 1][0]:
+            limit *= 4
+            hits = self._searcher.search(asked, limit, count=False).hits
         places = self._searcher.fast_field_values("ordinal", [address for _, address in hits])
         found = [(int(place or 0), score) for place, (score, _) in zip(places, hits, strict=True)]
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:k]
 
     def search(self, query: str, k: int) -> list[Hit]:
         """Return the best ``k`` documents, best first."""

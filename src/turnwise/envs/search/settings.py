@@ -38,7 +38,10 @@ class SearchConfig(EnvConfig):
     engine: Literal["real", "self"] = "real"
     """``self``: the policy writes its own ``<information>`` (SSRL); needs the tag interface."""
     retriever: str = "bm25"
-    """``bm25``; the address of a ``/retrieve`` server; or ``module:function``, called with the task's corpus."""
+    """``bm25``; ``hybrid`` (BM25 and dense vectors); the address of a ``/retrieve`` server; or ``module:function``,
+    called with the task's corpus."""
+    embedder: str = "hash"
+    """Embedding model of ``hybrid``: ``hash``, or ``module:function`` that returns an ``Embedder``."""
     top_k: int | None = Field(default=None, ge=1, le=100)
     """Results of a search that names no number; by default 5, with Search-R1's interface 3."""
     page_chars: int = Field(default=PAGE_CHARS, ge=200)
