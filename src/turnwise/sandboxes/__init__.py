@@ -1,7 +1,7 @@
 """Where untrusted code runs: sandboxes by name, each with the same contract."""
 
 if __name__ != "turnwise.sandboxes":
-    raise ImportError(f"import this as turnwise.sandboxes, not {__name__}")
+    raise ImportError(f"import turnwise.sandboxes, not {__name__}")
 
 from turnwise.sandboxes.base import (
     ExecResult,
