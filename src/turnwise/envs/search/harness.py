@@ -58,7 +58,7 @@ def random_action(rng: random.Random, settings: SearchConfig, question: str, epi
         "open": {"doc_id": rng.choice(seen or [""])},
         "find": {"doc_id": rng.choice(seen or [""]), "text": rng.choice(words)},
         "judge": {"useful": rng.random() < 0.5},
-        "answer": {"text": rng.choice([some, str(rng.randint(1, 2000)), "unanswerable", *seen[:5]])},
+        "answer": {"text": rng.choice([some, str(rng.randint(1, 2000)), "unanswerable", *words, *seen[:5]])},
     }
     if not settings.tagged:
         return call(verb, 0, **given[verb])
