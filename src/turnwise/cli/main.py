@@ -10,6 +10,7 @@ from rich.console import Console
 from turnwise.errors import TurnwiseError
 
 COMMANDS: dict[str, str] = {
+    "demo": "turnwise.cli.demo:demo",
     "envs": "turnwise.cli.envs:envs",
     "eval": "turnwise.cli.evaluate:evaluate",
     "runs": "turnwise.cli.runs:runs",
