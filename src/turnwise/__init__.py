@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from turnwise.envs import Env, ToolEnv, make, tool
-    from turnwise.tasks import Task, TaskSet
+    from turnwise.tasks import Task, TaskSet, load_panel
 
 __version__ = "0.1.0"
-__all__ = ["Env", "Task", "TaskSet", "ToolEnv", "make", "tool"]
+__all__ = ["Env", "Task", "TaskSet", "ToolEnv", "load_panel", "make", "tool"]
 
 _HOMES = {
     "Env": "turnwise.envs",
     "Task": "turnwise.tasks",
     "TaskSet": "turnwise.tasks",
     "ToolEnv": "turnwise.envs",
+    "load_panel": "turnwise.tasks",
     "make": "turnwise.envs",
     "tool": "turnwise.envs",
 }

@@ -40,7 +40,8 @@ def demo(
     last = None
     for env in envs or registry.names():
         for agent, report in _reports(env, n, store):
-            last = report.run if isinstance(report, EvalReport) else last
+            if isinstance(report, EvalReport) and agent == "random":
+                last = report.run
             shown.add_row(*_row(env, agent, report))
         shown.add_section()
     out.print(shown)
@@ -88,4 +89,4 @@ def _next_steps(store: Path, run: str) -> None:
         ("a model of yours", "turnwise eval sql --model NAME --base-url http://localhost:8000/v1"),
         ("an environment of yours", "docs/authoring.md"),
     ):
-        out.print(f"  [dim]{what:>24}[/]  {command}", highlight=False)
+        out.print(f"  [dim]{what:>24}[/]  {command}", soft_wrap=True)
