@@ -54,3 +54,21 @@ def schema_text(table: Table) -> str:
         null = " not null" if column.not_null else ""
         lines.append(f"  {column.name} {column.type}{key}{null}{links.get(column.name, '')}".rstrip())
     return "\n".join(lines)
+
+
+def search_text(text: str, found: list[dict[str, Any]], *, complete: bool) -> str:
+    """Say which columns hold a text."""
+    lines = [
+        f"{entry['table']}.{entry['column']}: {', '.join(_cell(value) for value in entry['values'])}"
+        for entry in found[:40]
+    ]
+    if len(found) > 40:
+        lines.append(f"(40 of {len(found)} columns shown)")
+    if not complete:
+        lines.append("(some tables are too large to search)")
+    return "\n".join(lines) or f"No column holds {text!r}."
+
+
+def plan_text(reply: dict[str, Any]) -> str:
+    """Show a plan, one step a line."""
+    return "\n".join(_cell(row[0]) for row in reply["rows"]) or "There is no plan."

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from turnwise.envs.sql.compare import Comparison, comparison, tidy
 from turnwise.envs.sql.databases import catalog_now, put_database
 from turnwise.envs.sql.generate.generator import gold_actions
-from turnwise.envs.sql.generate.prove import SqliteLab, fit_variants, stable
+from turnwise.envs.sql.generate.prove import SqliteLab, fit_variants, planted_image, stable
 from turnwise.errors import TaskError
 from turnwise.tasks.base import Task, TaskSet
 
@@ -183,7 +183,7 @@ def _build(
             continue
         proof = _prove(question, digests, rule, report)
         if proof is not None:
-            tasks.append(_task(preset, split, question, digests, proof))
+            tasks.append(_task(preset, split, question, digests[0], proof))
     if not tasks:
         raise TaskError(f"nothing could be imported: {report.summary()}")
     report.kept = len(tasks)
@@ -192,8 +192,8 @@ def _build(
 
 def _prove(
     question: Question, digests: tuple[str, ...], rule: Comparison, report: ImportReport
-) -> tuple[int, ...] | None:
-    """Run the gold and return the variants to grade on; None if it does not run."""
+) -> dict[str, JsonValue] | None:
+    """Run the gold and return what to grade on besides the database; None if it does not run."""
     here, lab, sql = (question.number, question.database), SqliteLab(digests[0]), rule.prepare(question.gold)
     rows = lab.rows(None, sql)
     if rows is None:
@@ -201,26 +201,29 @@ def _prove(
         return None
     if stable(lab, None, sql, rule) is None:
         report.unstable.append((*here, question.gold))
-    seeds = fit_variants(lab, sql, rows, rule, empty=True)
-    if not seeds and len(digests) == 1:
+    suite = list(digests[1:])
+    seeds = fit_variants(lab, sql, rows, rule)
+    if not seeds:
+        planted = planted_image(digests[0], sql, rows, rule)
+        seeds = () if planted else fit_variants(lab, sql, rows, rule, empty=True)
+        suite += [planted] if planted else []
+    if not seeds and not suite:
         report.unguarded.append((*here, question.gold))
-    return seeds
+    return {"sql": question.gold, "variants": list(seeds), "databases": list(suite)}
 
 
-def _task(preset: str, split: str, question: Question, digests: tuple[str, ...], seeds: tuple[int, ...]) -> Task:
-    data: dict[str, JsonValue] = {"database": digests[0], "name": question.database, "compare": preset}
+def _task(preset: str, split: str, question: Question, database: str, gold: dict[str, JsonValue]) -> Task:
+    data: dict[str, JsonValue] = {"database": database, "name": question.database, "compare": preset}
     if question.evidence:
         data["evidence"] = question.evidence
-    tables = [table.name for table in catalog_now(digests[0]) if table.name.lower() in question.gold.lower()]
-    gold: dict[str, JsonValue] = {"sql": question.gold, "variants": list(seeds)}
-    gold |= {"databases": list(digests[1:]), "actions": gold_actions(question.gold, tables)}
+    tables = [table.name for table in catalog_now(database) if table.name.lower() in question.gold.lower()]
     return Task(
         id=f"{preset}-{split}-{question.number:05d}",
         env="sql",
         split=split,
         instruction=question.text,
         data=data,
-        gold=gold,
+        gold=gold | {"actions": gold_actions(question.gold, tables)},
         difficulty=question.level,
         tags=(question.database,),
         source=f"{preset} {split}",

@@ -12,3 +12,11 @@ SEED = 1
 def chinook() -> TaskSet:
     """Return 500 questions about the Chinook database."""
     return load_tasks(DATA / "chinook@1.jsonl", name="sql/chinook", version="1")
+
+
+def chinook_write() -> TaskSet:
+    """Return 100 changes to the Chinook database, made on the spot from a fixed seed."""
+    from turnwise.envs.sql.generate import SqlGenerator, SqlKnobs
+
+    sizes = {"train": 60, "dev": 20, "test": 20}
+    return SqlGenerator(SqlKnobs(mode="write")).panel(sizes, seed=SEED, name="sql/chinook-write")

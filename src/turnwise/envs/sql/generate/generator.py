@@ -1,15 +1,19 @@
 """The generator: draws questions about a database and keeps those whose gold can be trusted."""
 
 import random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from turnwise.envs.sql.compare import comparison
-from turnwise.envs.sql.databases import CHINOOK, put_database
+from turnwise.envs.sql.databases import CHINOOK, catalog_now, put_database
+from turnwise.envs.sql.generate.changes import Change, ask_change
 from turnwise.envs.sql.generate.prove import SqliteLab, fit_variants, stable, trivial
 from turnwise.envs.sql.generate.questions import KINDS, Asker, Draft
 from turnwise.envs.sql.generate.world import World, sqlite_world
+from turnwise.envs.sql.pool import ask_now
+from turnwise.envs.sql.views import drop_view, make_view, view_request
+from turnwise.envs.sql.worker.limits import Limits
 from turnwise.errors import TaskError
 from turnwise.tasks.base import Task
 from turnwise.tasks.generate import Generator
@@ -35,6 +39,10 @@ class SqlKnobs(BaseModel):
     """Whether "is not", "has none" and missing values are asked for."""
     rows: int = Field(default=100, ge=1)
     """Longest result."""
+    mode: Literal["read", "write"] = "read"
+    """``write``: changes to the database instead of questions; ``kinds`` is of no account then."""
+    show: Literal["nothing", "names", "schema"] = "nothing"
+    """What the first message tells of the tables; the agent must ask for the rest."""
 
 
 class SqlGenerator(Generator):
@@ -61,6 +69,8 @@ class SqlGenerator(Generator):
         """Draw one question; None if it is trivial or its gold cannot be trusted."""
         knobs: SqlKnobs = self.knobs
         asker = Asker(world=self._world, rng=rng, filters=knobs.filters, joins=knobs.joins, negation=knobs.negation)
+        if knobs.mode == "write":
+            return self._draw_change(asker)
         kind = KINDS[rng.choice(self._kinds)]
         for _ in range(PATIENCE):
             draft = kind(asker)
@@ -70,8 +80,8 @@ class SqlGenerator(Generator):
         return None
 
     def identity(self, task: Task) -> str:
-        """Return the gold query: two wordings of it are one question."""
-        return str(task.gold["sql"])
+        """Return the gold: two wordings of it are one question."""
+        return str(task.gold.get("sql") or task.gold["statements"])
 
     def _proved(self, draft: Draft) -> tuple[int, ...] | None:
         rule = comparison()
@@ -80,9 +90,45 @@ class SqlGenerator(Generator):
             return None
         return fit_variants(self._lab, draft.sql, rows, rule)
 
-    def _task(self, draft: Draft, seeds: tuple[int, ...]) -> Task:
+    def _draw_change(self, asker: Asker) -> Task | None:
+        for _ in range(PATIENCE):
+            change = ask_change(asker, catalog_now(self._database))
+            if change is not None and self._changes_something(change):
+                return self._change_task(change)
+        return None
+
+    def _changes_something(self, change: Change) -> bool:
+        """Whether the statement runs and changes some rows, but not every row of a table."""
+        view = make_view(self._database)
+        try:
+            reply = ask_now(view_request(view, change.statement, Limits().to_json(), 0))
+        finally:
+            drop_view(view)
+        largest = max(entity.rows for entity in self._world.entities if entity.name in change.statement)
+        changed = 0 < reply["changes"] < largest and reply["state"]
+        return bool(changed) and not reply["error"]
+
+    def _change_task(self, change: Change) -> Task:
+        actions = gold_actions(change.statement, self._tables(change.statement), write=True)
+        return Task(
+            id="draft",
+            env=self.env,
+            instruction=change.text,
+            data=self._data() | {"mode": "write"},
+            gold={"statements": [change.statement], "actions": actions},
+            difficulty=min(change.level, 5),
+            tags=(change.kind,),
+        )
+
+    def _data(self) -> dict[str, JsonValue]:
         data: dict[str, JsonValue] = {"database": self._database, "name": self._title}
-        tables = sorted({entity.name for entity in self._world.entities if entity.name in draft.sql})
+        return data | ({"show": self.knobs.show} if self.knobs.show != "nothing" else {})
+
+    def _tables(self, sql: str) -> list[str]:
+        return sorted({entity.name for entity in self._world.entities if entity.name in sql})
+
+    def _task(self, draft: Draft, seeds: tuple[int, ...]) -> Task:
+        data, tables = self._data(), self._tables(draft.sql)
         return Task(
             id="draft",
             env=self.env,
@@ -94,14 +140,15 @@ class SqlGenerator(Generator):
         )
 
 
-def gold_actions(sql: str, tables: list[str]) -> list[JsonValue]:
-    """Return the turns of a right solution: look, try, submit."""
+def gold_actions(sql: str, tables: list[str], *, write: bool = False) -> list[JsonValue]:
+    """Return the turns of a right solution: look, then try and submit, or execute and be done."""
     looks: list[Any] = [_call("g1", "tables", {})]
     looks += [_call(f"g{number}", "schema", {"table": table}) for number, table in enumerate(tables, start=2)]
+    last = [("execute", {"sql": sql}), ("done", {})] if write else [("query", {"sql": sql}), ("submit", {"sql": sql})]
     turns: list[JsonValue] = [{"text": "", "calls": looks}]
-    turns += [{"text": "", "calls": [_call("g", name, {"sql": sql})]} for name in ("query", "submit")]
+    turns += [{"text": "", "calls": [_call("g", name, dict(arguments))]} for name, arguments in last]
     return turns
 
 
-def _call(identifier: str, name: str, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _call(identifier: str, name: str, arguments: dict[str, Any]) -> dict[str, JsonValue]:
     return {"id": identifier, "name": name, "arguments": arguments}

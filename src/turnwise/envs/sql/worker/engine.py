@@ -27,6 +27,8 @@ class Result:
     complete: bool = True
     """False: there were more rows or bytes than the limits allow."""
     error: str | None = None
+    changes: int = 0
+    """Rows a writing statement changed."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the result for a frame."""
@@ -37,6 +39,7 @@ class Result:
             "count": self.count,
             "complete": self.complete,
             "error": self.error,
+            "changes": self.changes,
         }
 
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from turnwise.envs.sql.worker.limits import Limits
@@ -78,11 +78,16 @@ class Guard:
 
     def own(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement of ours, unguarded."""
+        return list(self.each(sql))
+
+    def each(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a statement of ours, unguarded."""
         self._connection.set_authorizer(None)
         self._left, self._cpu_end = 1 << 60, float("inf")
-        rows = self._connection.execute(sql).fetchall()
-        self._connection.set_authorizer(self._authorize)
-        return rows
+        try:
+            yield from self._connection.execute(sql)
+        finally:
+            self._connection.set_authorizer(self._authorize)
 
     def _tick(self) -> int:
         self._left -= 1

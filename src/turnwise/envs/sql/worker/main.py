@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 from collections import OrderedDict
 from typing import Any
 
@@ -16,9 +15,12 @@ from turnwise.envs.sql.worker.catalog import catalog, search
 from turnwise.envs.sql.worker.engine import Images, Result
 from turnwise.envs.sql.worker.frames import pack, receive
 from turnwise.envs.sql.worker.limits import Limits
+from turnwise.envs.sql.worker.parse import constants, linking, ngrams
 from turnwise.envs.sql.worker.variant import build_variant
+from turnwise.envs.sql.worker.view import BASE, committed_length, contents, make_wal_image, run_in_view, state
 
 ADDRESS_SPACE = 3 << 30
+IN_A_CHILD = frozenset({"view", "view_contents"})
 GOLD_RESULTS = 256
 GOLD_BYTES = 2_000_000
 """Gold results up to about this size are kept."""
@@ -76,9 +78,45 @@ class Worker:
                 break
         return {"score": lowest, "partial": partial, "gold_error": None}
 
+    def do_resemble(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Say how much a query resembles another in its words; nothing is run."""
+        answer, gold = request["answer"], request["gold"]
+        return {"linking": linking(answer, gold, request["dialect"]), "ngrams": ngrams(answer, gold)}
+
+    def do_constants(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return what the columns of some queries are compared with."""
+        return {"found": [pair for sql in request["queries"] for pair in constants(sql, request["dialect"])]}
+
+    def do_wal_image(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Copy an image and put it into WAL mode."""
+        make_wal_image(request["image"], request["target"])
+        return {}
+
+    def do_view(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Run one statement in a private view."""
+        result = run_in_view(request["view"], request["sql"], Limits(**request["limits"]))
+        result.rows = result.rows[: request["keep"]]
+        return result.to_json() | {"state": state(request["view"])}
+
+    def do_view_contents(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Run statements in a private view, then return digests of what it holds."""
+        limits = Limits(**request["limits"])
+        for sql in request.get("statements", []):
+            result = run_in_view(request["view"], sql, limits)
+            if result.error:
+                return {"error": result.error}
+        return {"error": None, "contents": contents(request["view"], limits)}
+
+    def do_view_state(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the digest of a view's state, and how much of its log is committed."""
+        log = os.path.join(request["view"], BASE + "-wal")
+        return {"state": state(request["view"]), "length": committed_length(log)}
+
     def do_variant(self, request: dict[str, Any]) -> dict[str, Any]:
         """Build the seeded variant of an image."""
-        build_variant(request["image"], request["target"], request["seed"])
+        given = request.get("plants")
+        plants = None if given is None else [(str(column), value) for column, value in given]
+        build_variant(request["image"], request["target"], request["seed"], plants)
         return {}
 
     def _gold(self, image: str, sql: str, limits: Limits) -> Result:
@@ -114,10 +152,29 @@ def main() -> None:
     sock = socket.socket(fileno=os.dup(0))
     worker = Worker()
     while (request := receive(sock)) is not None:
-        try:
-            reply = worker.answer(request)
-        except Exception as error:  # noqa: BLE001 - the boundary: a broken request is told to the caller
-            reply = {"broken": f"{type(error).__name__}: {error}"}
-        sock.sendall(pack(reply))
-    sys.stderr.flush()
+        if request["op"] in IN_A_CHILD:
+            _serve_in_a_child(worker, request, sock)
+        else:
+            sock.sendall(pack(_answered(worker, request)))
     os._exit(0)
+
+
+def _answered(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return worker.answer(request)
+    except Exception as error:  # noqa: BLE001 - the boundary: a broken request is told to the caller
+        return {"broken": f"{type(error).__name__}: {error}"}
+
+
+def _serve_in_a_child(worker: Worker, request: dict[str, Any], sock: socket.socket) -> None:
+    """Answer from a child that ends without closing its database, so that no view's log reaches the image."""
+    child = os.fork()
+    if child == 0:
+        try:
+            sock.sendall(pack(_answered(worker, request)))
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        # The reply may be half sent; only ending tells the other side for sure.
+        os._exit(1)

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,8 +37,20 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def build_variant(source: str, target: str, seed: int) -> None:
-    """Write the variant of the database at ``source`` to ``target``; the file appears whole or not at all."""
+Plant = tuple[str, Any]
+"""A column's lower-case name and a value that should occur in it."""
+
+
+def build_variant(source: str, target: str, seed: int, plants: Sequence[Plant] | None = None) -> None:
+    """Write the variant of the database at ``source`` to ``target``; the file appears whole or not at all.
+
+    Args:
+        source: The database.
+        target: Where the variant goes.
+        seed: Decides what is changed.
+        plants: Values to plant into columns, so that queries which ask for them find something; and other values
+            become the most frequent. References may then lead nowhere.
+    """
     partial = f"{target}.{os.getpid()}.partial"
     shutil.copyfile(source, partial)
     os.chmod(partial, 0o600)
@@ -46,13 +59,13 @@ def build_variant(source: str, target: str, seed: int) -> None:
         connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "foreign_keys=OFF", "ignore_check_constraints=ON"):
             connection.execute(f"PRAGMA {pragma}")
-        _change(connection, seed)
+        _change(connection, seed, plants)
     finally:
         connection.close()
     os.replace(partial, target)
 
 
-def _change(connection: sqlite3.Connection, seed: int) -> None:
+def _change(connection: sqlite3.Connection, seed: int, plants: Sequence[Plant] | None) -> None:
     triggers = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
     connection.execute("BEGIN")
     for name, _ in triggers:
@@ -67,6 +80,9 @@ def _change(connection: sqlite3.Connection, seed: int) -> None:
         _alter(connection, table, rng)
         if can_grow and (mood != "drop" or not dropped):
             _grow(connection, table, rng)
+        if plants is not None:
+            _skew(connection, table, rng)
+            _plant(connection, table, plants, rng)
     for _, sql in triggers:
         connection.execute(sql)
     connection.execute("COMMIT")
@@ -252,6 +268,41 @@ def _grow(connection: sqlite3.Connection, table: _Table, rng: random.Random) -> 
         for place in unique:
             fresh[place] = _another(fresh[place], top[place], number)
         connection.execute(f"INSERT OR IGNORE INTO {quoted(table.name)} ({names}) VALUES ({marks})", fresh)
+
+
+def _skew(connection: sqlite3.Connection, table: _Table, rng: random.Random) -> None:
+    """Make other values frequent: overwrite with one, or, where none may be changed, drop rows of the commonest."""
+    rows = _rows(connection, table)
+    width = len(table.locator)
+    for place, column in enumerate(table.columns):
+        values = [row[width + place] for row in rows]
+        if len(set(values)) in {0, len(values)} or rng.random() < 0.5:
+            continue
+        if column not in table.fixed:
+            chosen, value = rng.sample(rows, round(len(rows) * 0.4)), rng.choice(values)
+            sql = f"UPDATE OR IGNORE {quoted(table.name)} SET {quoted(column)} = ? WHERE {_locate(table)}"
+            connection.executemany(sql, [(value, *row[:width]) for row in chosen])
+        elif len(table.primary) > 1:
+            common = Counter(values).most_common(1)[0][0]
+            doomed = [row[:width] for row in rows if row[width + place] == common and rng.random() < 0.7]
+            connection.executemany(f"DELETE FROM {quoted(table.name)} WHERE {_locate(table)}", doomed)
+
+
+def _plant(connection: sqlite3.Connection, table: _Table, plants: Sequence[Plant], rng: random.Random) -> None:
+    names = {column.lower(): column for column in table.columns}
+    for name, value in plants:
+        column = names.get(name)
+        rows = _rows(connection, table) if column else []
+        if column is None or not rows:
+            continue
+        # A key or unique column takes a value once.
+        share = rng.choice((0.1, 0.5))
+        count = 1 if column in table.fixed else max(1, round(len(rows) * share))
+        for row in rng.sample(rows, min(count, len(rows))):
+            connection.execute(
+                f"UPDATE OR IGNORE {quoted(table.name)} SET {quoted(column)} = ? WHERE {_locate(table)}",
+                (value, *row[: len(table.locator)]),
+            )
 
 
 def _top(values: Iterable[Any]) -> int:
