@@ -22,6 +22,7 @@ from turnwise.trajectories.records import (
     episode_id,
     group_uid,
     stable_seed,
+    without_volatile,
 )
 from turnwise.trajectories.runs import RunRecord
 from turnwise.trajectories.store import Store
@@ -51,4 +52,5 @@ __all__ = [
     "episode_id",
     "group_uid",
     "stable_seed",
+    "without_volatile",
 ]

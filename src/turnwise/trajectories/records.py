@@ -353,3 +353,10 @@ def episode_id(*, run: str, step: int | None, task_key: str, seed: int, sample: 
 def stable_seed(*parts: object) -> int:
     """Derive a 32-bit seed from anything printable, the same on every machine."""
     return int.from_bytes(hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()[:4], "big")
+
+
+def without_volatile(value: Any) -> Any:
+    """Return a dumped record without its volatile fields: what two runs of the same episode must share."""
+    if isinstance(value, dict):
+        return {name: without_volatile(item) for name, item in value.items() if name not in VOLATILE}
+    return [without_volatile(item) for item in value] if isinstance(value, list) else value
