@@ -21,6 +21,11 @@ def doctor(
     """Try out the sandboxes of this machine: which protection holds, which does not, and what to do.
 
     Exits with 1 if on no backend every protection holds.
+
+    Examples:
+        turnwise doctor
+
+        turnwise doctor --backend local --json
     """
     report = anyio.run(examine, tuple(backend or ("local", "docker")))
     if as_json:
