@@ -27,8 +27,8 @@ MAX_DEPTH = 40
 
 
 def _bounded(value: Any) -> Floats:
-    clean: Floats = np.nan_to_num(np.asarray(value, dtype=np.float64), nan=0.0)
-    return np.clip(clean, -BOUND, BOUND)
+    clean = np.nan_to_num(np.asarray(value, dtype=np.float64), nan=0.0)
+    return np.asarray(np.clip(clean, -BOUND, BOUND), dtype=np.float64)
 
 
 def _divide(a: Floats, b: Floats) -> Floats:
