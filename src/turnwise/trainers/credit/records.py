@@ -102,6 +102,19 @@ def _trajectory_fields(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
     whole = {name: np.array(column, dtype=np.float64) for name, column in columns.items() if None not in column}
     if whole:
         fields["components"] = whole
+    return fields | _probed(trajectories)
+
+
+def _probed(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
+    """What probes wrote on trajectories as a whole."""
+    fields: dict[str, Any] = {}
+    for name in ("coalitions", "permutations", "baseline_reward", "bootstrap_value"):
+        column: list[Any] = [trajectory.extra.get(name) for trajectory in trajectories]
+        if any(value is not None for value in column):
+            numbers = name in ("baseline_reward", "bootstrap_value")
+            fields[name] = (
+                np.array([np.nan if v is None else v for v in column], dtype=np.float64) if numbers else column
+            )
     return fields
 
 

@@ -39,7 +39,8 @@ def _divide(a: Floats, b: Floats) -> Floats:
 
 
 def _power(a: Floats, b: Floats) -> Floats:
-    return np.sign(a) * np.exp(np.clip(b * np.log(np.maximum(np.abs(a), 1e-12)), -50.0, 20.0)) * (a != 0)
+    grown = np.exp(np.clip(b * np.log(np.maximum(np.abs(a), 1e-12)), -50.0, 20.0))
+    return np.asarray(np.sign(a) * grown, dtype=np.float64)
 
 
 FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
