@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import anyio
@@ -12,7 +12,7 @@ import anyio
 from turnwise.agents.base import Agent, AgentFactory, Conversation, Exchange, Generation, Stage
 from turnwise.agents.keys import action_key, first_history_key, next_history_key, sound
 from turnwise.agents.limits import Limits, Spent
-from turnwise.agents.tokens import TurnTokens, build_sequences
+from turnwise.agents.tokens import TurnTokens, build_sequences, token_ranges
 from turnwise.envs.base import Env
 from turnwise.envs.types import Observation, Status, StepInfo, StepResult, StopReason
 from turnwise.errors import (
@@ -183,6 +183,7 @@ class _Episode:
             usage=generation.usage,
             timings=self.timings(generation.timings, info),
             observation=result.observation,
+            observation_source=self.env.unwrapped.observation_source,
             status=info.status,
             reward=result.reward,
             reward_parts=info.reward_parts,
@@ -194,8 +195,9 @@ class _Episode:
             action_key=did,
             history_key=self.history,
         )
+        tokens = _marked(generation.tokens, self.env.unwrapped.self_spans(turn.text), turn.text)
         self.turns.append(turn)
-        self.tokens.append(generation.tokens)
+        self.tokens.append(tokens)
         self.spent.add(turn)
         self.told(turn)
         self.state_key, self.history = info.state_key, next_history_key(self.history, did, result.observation)
@@ -261,6 +263,7 @@ class _Episode:
             hint=place.hint,
             instruction=task.instruction,
             first_observation=self.conversation.first,
+            gold_answers=_gold_answers(task),
             system_prompt=self.conversation.system_prompt,
             tools=self.tools if self.first_key is not None else (),
             limits=self.limits.model_dump(),
@@ -305,6 +308,23 @@ class _Episode:
             "final_reward": paid,
             "final_reward_parts": parts,
         }
+
+
+def _gold_answers(task: Task) -> tuple[str, ...] | None:
+    answers = task.gold.get("answers")
+    return tuple(map(str, answers)) if isinstance(answers, list) else None
+
+
+def _marked(tokens: TurnTokens | None, spans: tuple[tuple[int, int], ...], text: str) -> TurnTokens | None:
+    """Mark the tokens that the policy wrote in the environment's place, which must not be trained."""
+    if tokens is None or not spans:
+        return tokens
+    if tokens.pieces is None:
+        raise AgentError("the policy writes in the environment's place, but the server tells no text per token")
+    try:
+        return replace(tokens, own=token_ranges(text, spans, tokens.pieces))
+    except ValueError as error:
+        raise AgentError(f"cannot tell which tokens stand in the environment's place: {error}") from error
 
 
 def _unstepped(generation: Generation, state_key: str) -> StepResult:

@@ -15,7 +15,7 @@ from turnwise.trajectories.records import SOURCES, Span, TokenSequence
 Rewritten = Literal["window", "summary", "per_turn", "purified"]
 """Why a context policy gave the model another prompt than the conversation so far."""
 
-_POLICY, _ENV = SOURCES.index("policy"), SOURCES.index("env")
+_POLICY, _ENV, _SELF = map(SOURCES.index, SOURCES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,10 @@ class TurnTokens:
     completion_ids: Sequence[int]
     logprobs: Sequence[float] | None = None
     """One per completion token, nats."""
+    pieces: Sequence[bytes] | None = None
+    """The bytes of each completion token, which tell where in the text it lies."""
+    own: Sequence[tuple[int, int]] = ()
+    """Half-open ranges of completion tokens that the policy wrote in the environment's place."""
     rewritten: Rewritten | None = None
     """Why the prompt does not continue the conversation; None: it is meant to."""
     tokenizer: str | None = None
@@ -47,7 +51,8 @@ def build_sequences(
 
     A turn whose prompt extends the last sequence token for token continues it; any other opens a new sequence and says
     why: the context policy's reason, else ``drift`` (the server tokenised the conversation otherwise than it sampled).
-    Every sampled token lies in exactly one sequence and is trained there; all else is masked.
+    Every sampled token lies in exactly one sequence and is trained there, but for those that the policy wrote in the
+    environment's place; all else is masked.
 
     Args:
         turns: One per turn; None where the tokens are not known. A turn after an unknown one opens a sequence.
@@ -69,6 +74,30 @@ def build_sequences(
     return tuple(draft.sequence() for draft in drafts), _spans(places)
 
 
+def token_ranges(text: str, spans: Sequence[tuple[int, int]], pieces: Sequence[bytes]) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of tokens that lie, at least in part, in given ranges of characters.
+
+    Args:
+        text: The message.
+        spans: Half-open character ranges of it, in order.
+        pieces: The bytes of each sampled token; the message lies somewhere in their concatenation.
+
+    Raises:
+        ValueError: The tokens do not spell the message.
+    """
+    spelt, said = b"".join(pieces), text.encode("utf-8", "replace")
+    begin = spelt.find(said)
+    if begin < 0:
+        raise ValueError("the sampled tokens do not spell the message")
+    ends = np.cumsum([len(piece) for piece in pieces])
+    bounds = [tuple(begin + len(text[:at].encode("utf-8", "replace")) for at in span) for span in spans]
+    return tuple(
+        (int(np.searchsorted(ends, start, side="right")), int(np.searchsorted(ends, end, side="left")) + 1)
+        for start, end in bounds
+        if start < end
+    )
+
+
 def _opened_by(turn: TurnTokens, *, first: bool) -> Any:
     return "start" if first else (turn.rewritten or "drift")
 
@@ -81,6 +110,7 @@ class _Draft:
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.sampled: list[tuple[int, int]] = []
+        self.own: list[tuple[int, int]] = []
         self.known = True
 
     def continues(self, turn: TurnTokens) -> bool:
@@ -96,17 +126,21 @@ class _Draft:
         self.logprobs += [0.0] * len(context) + list(turn.logprobs or [0.0] * len(completion))
         self.known = self.known and turn.logprobs is not None
         self.sampled.append((start, len(self.ids)))
+        self.own += [(start + first, start + last) for first, last in turn.own]
         return self.sampled[-1]
 
     def sequence(self) -> TokenSequence:
         mask: npt.NDArray[np.bool_] = np.zeros(len(self.ids), dtype=bool)
         for start, end in self.sampled:
             mask[start:end] = True
+        source: npt.NDArray[np.intp] = np.where(mask, _POLICY, _ENV)
+        for start, end in self.own:
+            mask[start:end], source[start:end] = False, _SELF
         return TokenSequence(
             opened_by=self.opened_by,
             token_ids=self.ids,
             logprobs=self.logprobs if self.known else None,
-            source=np.where(mask, _POLICY, _ENV),
+            source=source,
             loss_mask=mask,
             tokenizer=self.tokenizer,
         )

@@ -37,6 +37,8 @@ class Env(ABC):
     replay: ClassVar[Literal["exact", "checked"]] = "exact"
     """``exact``: a replay is identical. ``checked``: identical where the agent used no clock, thread, process id or
     network, and a difference is noticed."""
+    observation_source: Literal["env", "retrieval", "self"] = "env"
+    """Who wrote what the agent is shown: the environment, a search engine, or the policy in its place."""
     default_panel: ClassVar[str | None] = None
     """The panel that commands take when none is named."""
     Config: ClassVar[type[EnvConfig]] = EnvConfig
@@ -109,6 +111,13 @@ class Env(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Free what the instance holds; may be called twice."""
+
+    def self_spans(self, text: str) -> tuple[tuple[int, int], ...]:
+        """Return the character ranges of an agent's message that it wrote in the environment's place.
+
+        Their tokens are recorded with the source ``self`` and are not trained. By default there are none.
+        """
+        return ()
 
     async def gold_action(self) -> Action:
         """Return the next action of a right solution from the present state. For the harness only.

@@ -35,6 +35,8 @@ class Completion:
     prompt_ids: Sequence[int] | None = None
     completion_ids: Sequence[int] | None = None
     logprobs: Sequence[float] | None = None
+    pieces: Sequence[bytes] | None = None
+    """The bytes of each sampled token, where the server tells log-probs."""
     seconds: float = 0.0
     """From sending the request that was answered to its last byte."""
     waited: float = 0.0
@@ -68,6 +70,7 @@ def read(body: object) -> Completion:
         prompt_ids=_ids(body.get("prompt_token_ids")),
         completion_ids=_ids(choice.get("token_ids")),
         logprobs=_logprobs(choice.get("logprobs")),
+        pieces=_pieces(choice.get("logprobs")),
     )
 
 
@@ -145,6 +148,21 @@ def _dollars(value: object) -> float | None:
 
 def _ids(value: object) -> Sequence[int] | None:
     return value if isinstance(value, list) and all(type(item) is int for item in value) else None
+
+
+def _pieces(value: object) -> Sequence[bytes] | None:
+    content = _mapping(value).get("content")
+    if not isinstance(content, list):
+        return None
+    found = [piece for item in content if isinstance(item, dict) and (piece := _piece(item)) is not None]
+    return found if len(found) == len(content) else None
+
+
+def _piece(item: Mapping[str, Any]) -> bytes | None:
+    listed, token = item.get("bytes"), item.get("token")
+    if isinstance(listed, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in listed):
+        return bytes(listed)
+    return token.encode("utf-8", "replace") if isinstance(token, str) else None
 
 
 def _logprobs(value: object) -> Sequence[float] | None:

@@ -38,6 +38,7 @@ class SearchEnv(ToolEnv):
         self.settings = config if isinstance(config, SearchConfig) else SearchConfig()
         if self.settings.engine == "self" and not self.settings.tagged:
             raise ConfigError("engine='self' needs the tag interface: set interface='tags'")
+        self.observation_source = "self" if self.settings.engine == "self" else "retrieval"
         self.episode = Episode()
         self._retriever: Retriever | None = None
 
@@ -87,6 +88,9 @@ class SearchEnv(ToolEnv):
             query: Words to look for.
             top_k: How many documents to list, at most 20.
         """
+        if self.settings.engine == "self":
+            self.episode.searches += 1
+            return prompts.GO_ON
         if not query.strip():
             raise InvalidCall("The query is empty. Give words to look for.")
         return await self._search(query, min(max(top_k or self.settings.results, 1), MAX_RESULTS))
@@ -343,7 +347,7 @@ class SearchEnv(ToolEnv):
 
     def _engine(self) -> Retriever:
         if self._retriever is None:
-            raise InvalidCall("There is no search engine: write the result yourself between information tags.")
+            raise EnvError("search: there is no search engine before reset()")
         return self._retriever
 
 
