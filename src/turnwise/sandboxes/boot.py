@@ -104,14 +104,14 @@ async def boot(channel: Channel, magic: str, config: dict[str, Any], seccomp: by
     """Send the supervisor and its configuration, and wait until it is ready.
 
     Returns:
-        What it says of itself: ``python`` (version) and ``standing`` (read back from the kernel).
+        What it says of itself: ``python``, its version.
 
     Raises:
         SandboxCreateError: It could not put up its protections.
         ChannelClosed: It died.
     """
     await channel.send_raw(program(magic))
-    await channel.send(config, seccomp)
+    await channel.send_encoded(marshal.dumps(config, 4), seccomp)
     header, _ = await channel.receive()
     if "failed" in header:
         raise SandboxCreateError(f"the sandbox could not confine itself: {header['failed']}")

@@ -98,7 +98,7 @@ class Cgroup:
     """The group of one sandbox."""
 
     def __init__(self, name: str, where: Hierarchy) -> None:
-        self.name, self._where = name, where
+        self.name, self._where, self._oom_file = name, where, -1
         self._folders = sorted({parent / name for parent in where.parents.values()})
 
     def _folder(self, controller: str) -> Path | None:
@@ -118,6 +118,9 @@ class Cgroup:
                 folder_of = self._folder(controller)
                 if folder_of and (folder_of / file).exists():
                     (folder_of / file).write_text(str(value), encoding="ascii")
+            if memory := self._folder("memory"):
+                file = "memory.events" if self._where.version == 2 else "memory.oom_control"
+                self._oom_file = os.open(memory / file, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             self.remove()
             raise SandboxCreateError(f"the cgroup {self.name} could not be set up: {error}") from error
@@ -129,13 +132,11 @@ class Cgroup:
 
     def oom_kills(self) -> int:
         """Return how many processes the kernel killed at the memory limit."""
-        folder = self._folder("memory")
-        file = "memory.events" if self._where.version == 2 else "memory.oom_control"
-        try:
-            lines = (folder / file).read_text(encoding="ascii").splitlines() if folder else []
-        except OSError:
+        if self._oom_file == -1:
             return 0
-        return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+        # Read after every run, so the file stays open.
+        lines = os.pread(self._oom_file, 4096, 0).splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith(b"oom_kill "))
 
     def limits(self) -> dict[str, int]:
         """Read back what the kernel says it enforces, as `kernel.read_limits` names it."""
@@ -186,6 +187,9 @@ class Cgroup:
         return False
 
     def _remove_once(self) -> bool:
+        if self._oom_file != -1:
+            os.close(self._oom_file)
+            self._oom_file = -1
         try:
             for folder in self._folders:
                 if folder.exists():

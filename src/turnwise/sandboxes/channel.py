@@ -15,6 +15,7 @@ MAX_HEADER = 1 << 20
 MAX_BODY = 64 << 20
 DOCKER_HEADER = struct.Struct(">BxxxI")
 Header = dict[str, Any]
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class ChannelClosed(SandboxError):  # noqa: N818 - a state, told apart from a malformed frame
@@ -47,7 +48,10 @@ class Channel:
         Raises:
             ChannelClosed: The other end is gone.
         """
-        text = json.dumps(header, separators=(",", ":")).encode()
+        await self.send_encoded(_encode(header).encode(), body)
+
+    async def send_encoded(self, text: bytes, body: bytes | memoryview = b"") -> None:
+        """Send one frame whose header is encoded already."""
         await self.send_raw(LENGTHS.pack(len(text), len(body)) + text + body)
 
     async def send_raw(self, data: bytes) -> None:

@@ -42,14 +42,21 @@ _ADDRESS = re.compile(r"0x[0-9a-f]+")
 class History:
     """Every request that changed the sandbox, while it is short enough to be replayed."""
 
-    requests: list[RecordedRequest] = field(default_factory=list)
+    requests: list[tuple[Header, bytes, str]] = field(default_factory=list)
     size: int = 0
 
     def add(self, header: Header, body: bytes, outcome: str) -> None:
         """Record one request."""
         self.size += len(body) + 256
         if self.size <= HISTORY_LIMIT:
-            self.requests.append(RecordedRequest(json.dumps(header, sort_keys=True), body, outcome))
+            self.requests.append((header, body, outcome))
+
+    def recorded(self) -> tuple[RecordedRequest, ...]:
+        """Return the requests as plain data."""
+        return tuple(
+            RecordedRequest(json.dumps(header, sort_keys=True), body, outcome)
+            for header, body, outcome in self.requests
+        )
 
     @property
     def complete(self) -> bool:
@@ -298,7 +305,7 @@ class ResidentSandbox(ABC):
             raise SandboxError(
                 f"the history of sandbox {self.id} is too long to be replayed (over {HISTORY_LIMIT} bytes)"
             )
-        history = tuple(self._history.requests) if self._sessions else ()
+        history = self._history.recorded() if self._sessions else ()
         return SandboxSnapshot(tar=tar, history=history, image_digest=self.image_digest)
 
     async def load(self, snapshot: SandboxSnapshot) -> None:

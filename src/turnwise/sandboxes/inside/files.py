@@ -1,16 +1,21 @@
 """Files of the workspace, reached component by component without following a link."""
 
-import contextlib
+from __future__ import annotations
+
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    Entry = dict[str, Any]
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 CHUNK = 1 << 20
 MAX_DEPTH = 64
-Entry = dict[str, Any]
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -46,8 +51,10 @@ def _open_parent(parts: list[str], workdir: str, *, create: bool) -> int:
 
 
 def _make(name: str, parent: int) -> None:
-    with contextlib.suppress(FileExistsError):
+    try:  # noqa: SIM105 - contextlib would be loaded for it
         os.mkdir(name, 0o755, dir_fd=parent)
+    except FileExistsError:
+        pass
 
 
 def _open_file(path: str, workdir: str, flags: int, mode: int = 0o644) -> int:

@@ -1,23 +1,23 @@
 """Frames between host and supervisor: two big-endian lengths, a JSON header, a body of bytes."""
 
-import json
+from __future__ import annotations
+
+import marshal
 import os
 import select
 import struct
 import time
-from collections.abc import Callable
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+    Header = dict[str, Any]
 
 LENGTHS = struct.Struct(">II")
 MAX_HEADER = 1 << 20
 MAX_BODY = 4 << 20
-Header = dict[str, Any]
-
-
-def pack(header: Header, body: bytes = b"") -> bytes:
-    """Encode one frame."""
-    text = json.dumps(header, separators=(",", ":")).encode()
-    return LENGTHS.pack(len(text), len(body)) + text + body
 
 
 class Control:
@@ -41,18 +41,36 @@ class Control:
 
     def receive(self) -> tuple[Header, bytes]:
         """Wait for the next request; leaves the process when the owner is gone or the time to live is over."""
+        import json
+
         remaining = self.expires - time.monotonic()
         if not self._poll.poll(None if remaining == float("inf") else max(0, int(remaining * 1000))):
             self.leave()
+        head, body = self._read_frame()
+        header: Header = json.loads(head)
+        return header, body
+
+    def receive_configuration(self) -> tuple[Header, bytes]:
+        """Wait for the first frame, whose header is marshalled: `json` is not loaded yet."""
+        head, body = self._read_frame()
+        config: Header = marshal.loads(head)  # noqa: S302 - from the host, which this process trusts
+        return config, body
+
+    def _read_frame(self) -> tuple[bytes, bytes]:
         head, body = LENGTHS.unpack(self._read(LENGTHS.size))
         if head > MAX_HEADER or body > MAX_BODY:
             self.leave()
-        header: Header = json.loads(self._read(head))
-        return header, self._read(body)
+        return self._read(head), self._read(body)
 
     def send(self, header: Header, body: bytes = b"") -> None:
         """Send one frame; leaves the process when nobody listens."""
-        rest = memoryview(pack(header, body))
+        import json
+
+        self.send_raw(json.dumps(header).encode(), body)
+
+    def send_raw(self, head: bytes, body: bytes = b"") -> None:
+        """Send a frame whose header is encoded already."""
+        rest = memoryview(LENGTHS.pack(len(head), len(body)) + head + body)
         try:
             while rest:
                 rest = rest[os.write(self.writer, rest) :]

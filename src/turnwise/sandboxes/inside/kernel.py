@@ -1,10 +1,15 @@
 """What the supervisor asks of the kernel before any foreign code runs, and what each worker gives up."""
 
+from __future__ import annotations
+
 import ctypes
 import os
 import resource
 import struct
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT = 4, 22, 24, 36, 47
 PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER = 38, 4, 2
@@ -98,8 +103,9 @@ def release_worker(limits: dict[str, int]) -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     for name, value in limits.items():
         resource.setrlimit(getattr(resource, "RLIMIT_" + name), (value, value))
-    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write("1000")
+    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(fd, b"1000")
+    os.close(fd)
 
 
 def _group_limit(*paths: str) -> int:

@@ -1,32 +1,36 @@
 """Processes of one sandbox as its supervisor sees them: start, watch with limits, kill with all descendants."""
 
-import contextlib
+from __future__ import annotations
+
 import errno
 import os
 import select
-import signal
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Literal
 
-from turnwise.sandboxes.inside.frames import Control
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterator
+    from typing import Literal
+
+    from turnwise.sandboxes.inside.frames import Control
+
+    Ending = Literal["exit", "done", "timeout", "flood"]
+else:
+    import _signal as signal  # without enum, which would be loaded for `signal`
 
 CHUNK = 1 << 16
 INTERRUPT_GRACE_S = 0.5
 KILL_WAIT_S = 5.0
 WORKER_BROKE = 70
-Ending = Literal["exit", "done", "timeout", "flood"]
 
 
-@dataclass
 class Stream:
     """One output of a worker: what is kept of it, and how much there was."""
 
-    fd: int
-    keep: int
-    kept: bytearray = field(default_factory=bytearray)
-    seen: int = 0
+    def __init__(self, fd: int, keep: int) -> None:
+        self.fd, self.keep = fd, keep
+        self.kept, self.seen = bytearray(), 0
 
     def drain_once(self) -> bool:
         """Read what is there; returns False at the end of the stream."""
@@ -53,18 +57,15 @@ class Stream:
         return kept, cut
 
 
-@dataclass
 class Worker:
-    """A process that runs foreign code; ``request`` and ``done`` are set for sessions only."""
+    """A process that runs foreign code; ``feed`` is its input, ``done`` is set for sessions only."""
 
-    pid: int
-    pidfd: int
-    out: Stream
-    err: Stream
-    feed: int = -1
-    done: int = -1
-    status: int | None = None
-    cpu_s: float = 0.0
+    def __init__(self, pid: int, out: Stream, err: Stream, feed: int) -> None:
+        self.pid, self.out, self.err, self.feed = pid, out, err, feed
+        self.pidfd = os.pidfd_open(pid)
+        self.done = -1
+        self.status: int | None = None
+        self.cpu_s = 0.0
 
     def close(self) -> None:
         """Close every descriptor of the worker."""
@@ -114,7 +115,7 @@ def start(body: Callable[[], int], *, keep: int, stdin: bool, inherit: tuple[int
         os.close(fd)
     for fd in {in_write, out_read, err_read} - {-1}:
         os.set_blocking(fd, False)
-    return Worker(pid, os.pidfd_open(pid), Stream(out_read, keep), Stream(err_read, keep), feed=in_write)
+    return Worker(pid, Stream(out_read, keep), Stream(err_read, keep), in_write)
 
 
 def _become_child(body: Callable[[], int], standard: tuple[int, int, int], inherit: tuple[int, ...]) -> None:
@@ -140,7 +141,7 @@ def _close_all_but(keep: set[int]) -> None:
 
 
 class Watch:
-    """Feeds and drains one worker until it ends, says it is done, runs out of time, or floods."""
+    """Feeds and drains one worker until it ends, says it is done, runs out of time, or floods; may be used again."""
 
     def __init__(self, control: Control, worker: Worker, *, drain: int) -> None:
         self._control, self._worker, self._drain = control, worker, drain
@@ -206,8 +207,10 @@ class Watch:
             return
         except BrokenPipeError:
             self._rest = memoryview(b"")
-        with contextlib.suppress(KeyError):
+        try:  # noqa: SIM105 - contextlib would be loaded for it
             self._poll.unregister(worker.feed)
+        except KeyError:
+            pass
         if self._close:
             os.close(worker.feed)
             worker.feed = -1
@@ -228,13 +231,22 @@ class Watch:
         return True
 
 
+def _numbers(path: str) -> list[int]:
+    fd, text = os.open(path, os.O_RDONLY | os.O_CLOEXEC), b""
+    try:
+        while chunk := os.read(fd, CHUNK):
+            text += chunk
+    finally:
+        os.close(fd)
+    return [int(number) for number in text.split()]
+
+
 def children(pid: int) -> list[int]:
     """Return the direct children of a process, those of all its threads."""
     found: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
-                found += map(int, file.read().split())
+            found += _numbers(f"/proc/{pid}/task/{thread}/children")
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ESRCH):
             raise
@@ -251,8 +263,10 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    try:  # noqa: SIM105 - contextlib would be loaded for it
         os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def kill_tree(pid: int) -> None:
@@ -260,8 +274,10 @@ def kill_tree(pid: int) -> None:
     seen: set[int] = set()
     while fresh := [found for found in descendants(pid) if found not in seen]:
         for found in fresh:
-            with contextlib.suppress(ProcessLookupError):
+            try:  # noqa: SIM105 - contextlib would be loaded for it
                 os.kill(found, signal.SIGSTOP)
+            except ProcessLookupError:
+                pass
         seen.update(fresh)
     for found in seen:
         _kill(found)
@@ -275,7 +291,8 @@ def sweep(known: dict[int, Worker]) -> bool:
     """
     me = os.getpid()
     deadline = time.monotonic() + KILL_WAIT_S
-    while orphans := [pid for pid in children(me) if pid not in known]:
+    # The supervisor has one thread, so one file names all its children.
+    while orphans := [pid for pid in _numbers(f"/proc/{me}/task/{me}/children") if pid not in known]:
         if time.monotonic() > deadline:
             return False
         if me == 1 and not known:

@@ -1,19 +1,26 @@
 """Runs Python in a worker: a script once, or the cells of a session in one namespace."""
 
+from __future__ import annotations
+
 import _ast
 import builtins
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
 from io import TextIOWrapper
-from types import CodeType, FrameType, ModuleType, TracebackType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterable
+    from types import CodeType, FrameType, TracebackType
+    from typing import Any
+
+    Run = Callable[[str], int]
+    Handler = Callable[[int, FrameType | None], Any] | int | None
+else:
+    import _signal as signal  # without enum, which would be loaded for `signal`
 
 TOKEN_BYTES = 16
-Run = Callable[[str], int]
 
 
 def prepare(paths: Iterable[str]) -> None:
@@ -27,14 +34,16 @@ def prepare(paths: Iterable[str]) -> None:
 
 
 def warm() -> None:
-    """Import what workers need when something goes wrong, so that each of them does not."""
+    """Import what requests, and workers when something goes wrong, need: after the sandbox said that it is there."""
+    import ast  # noqa: F401 - a traceback loads it to place its carets
+    import json  # noqa: F401
     import linecache  # noqa: F401
     import traceback  # noqa: F401
 
 
 def _main_module(workdir: str, filename: str) -> dict[str, Any]:
     """Give the worker a fresh ``__main__``, standard streams and a search path that begins with the workspace."""
-    module = ModuleType("__main__")
+    module = type(sys)("__main__")
     sys.modules["__main__"] = module
     sys.argv = [filename]
     sys.path.insert(0, workdir)
@@ -84,8 +93,10 @@ def _guarded(run: Callable[[], None], source: str, filename: str) -> int:
 def flushed(code: int) -> int:
     """Write out what the standard streams still hold, and pass the exit code on."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
+        try:  # noqa: SIM105 - contextlib would be loaded for it
             stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
     return code
 
 
@@ -100,7 +111,8 @@ def script(source: str, workdir: str) -> int:
 def _finish() -> None:
     import atexit
 
-    threading._shutdown()  # type: ignore[attr-defined]
+    if "threading" in sys.modules:
+        sys.modules["threading"]._shutdown()  # what the interpreter does at its end
     atexit._run_exitfuncs()
 
 
@@ -143,9 +155,6 @@ def _read_exactly(fd: int, count: int) -> bytes:
             os._exit(0)
         data += chunk
     return data
-
-
-Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 def serve_session(request: int, done: int, run: Run) -> int:

@@ -1,12 +1,14 @@
 """Runs SQL in a worker: one SQLite database in memory; files can be attached from the workspace only."""
 
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable, Iterator
 
 STEPS_BETWEEN_INTERRUPTS = 20_000
 MAX_VALUE_BYTES = 64 << 20
@@ -29,7 +31,7 @@ def _authorizer(workdir: str) -> Callable[[int, str | None, str | None, str | No
     return allow
 
 
-def _connect(workdir: str) -> "sqlite3.Connection":
+def _connect(workdir: str) -> sqlite3.Connection:
     import sqlite3
 
     connection = sqlite3.connect(":memory:", isolation_level=None)

@@ -4,21 +4,30 @@ Foreign code never runs in this process and never holds its channel. Exit codes 
 process's clock; what a worker prints is bytes of a pipe. Verdicts and rewards have no place in these frames.
 """
 
+from __future__ import annotations
+
 import fcntl
 import gc
 import os
-import secrets
-import shutil
-import signal
 import sys
 import time
-from collections.abc import Callable
 
 from turnwise.sandboxes.inside import files, kernel, python, shell, sql
-from turnwise.sandboxes.inside.frames import Control, Header
-from turnwise.sandboxes.inside.processes import INTERRUPT_GRACE_S, Ending, Watch, Worker, kill_tree, start, sweep
+from turnwise.sandboxes.inside.frames import Control
+from turnwise.sandboxes.inside.processes import INTERRUPT_GRACE_S, Watch, Worker, kill_tree, start, sweep
 
-Reply = tuple[Header, bytes]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+
+    from turnwise.sandboxes.inside.frames import Header
+    from turnwise.sandboxes.inside.processes import Ending
+
+    Reply = tuple[Header, bytes]
+else:
+    import _signal as signal  # without enum, which would be loaded for `signal`
+
 _OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 
 
@@ -47,6 +56,7 @@ class Supervisor:
         self.drain: int = config["drain"]
         self.max_sessions: int = config["max_sessions"]
         self.sessions: dict[str, Worker] = {}
+        self.watches: dict[str, Watch] = {}
         self._oom_files = [path for path in _OOM_COUNTERS if os.access(path, os.R_OK)]
 
     # Running
@@ -99,12 +109,13 @@ class Supervisor:
                 return {"status": "error", "message": f"more than {self.max_sessions} sessions"}, b""
             try:
                 self.sessions[key] = self._open_session(language)
+                self.watches[key] = Watch(self.control, self.sessions[key], drain=self.drain)
             except OSError as error:
                 return self._no_process(error)
         worker = self.sessions[key]
         before = worker.cpu_now()
-        token = secrets.token_hex(python.TOKEN_BYTES // 2).encode()
-        watch = Watch(self.control, worker, drain=self.drain)
+        token = os.urandom(python.TOKEN_BYTES // 2).hex().encode()
+        watch = self.watches[key]
         frame = _cell_frame(language, token, body)
         ending = watch.until(began + request["timeout"], data=frame, token=token)
         lost = ending == "exit"
@@ -159,6 +170,7 @@ class Supervisor:
 
     def _end(self, key: str) -> None:
         worker = self.sessions.pop(key)
+        del self.watches[key]
         kill_tree(worker.pid)
         self._wait(worker)
         worker.close()
@@ -327,7 +339,7 @@ def _take_channel() -> tuple[int, int]:
     return reader, writer
 
 
-def _leaver(supervisor: "Supervisor", remove: str) -> Callable[[], None]:
+def _leaver(supervisor: Supervisor, remove: str) -> Callable[[], None]:
     """What to do at the end where the kernel does not do it: kill the workers, remove the workspace."""
 
     def leave() -> None:
@@ -335,6 +347,8 @@ def _leaver(supervisor: "Supervisor", remove: str) -> Callable[[], None]:
             kill_tree(worker.pid)
         sweep({})
         if remove:
+            import shutil
+
             shutil.rmtree(remove, ignore_errors=True)
 
     return leave
@@ -344,7 +358,7 @@ def main() -> None:
     """Serve one sandbox: the first frame is its configuration, with the seccomp filter as the body."""
     signal.signal(signal.SIGINT, signal.SIG_DFL if os.getpid() == 1 else signal.SIG_IGN)
     control = Control(*_take_channel())
-    config, program = control.receive()
+    config, program = control.receive_configuration()
     control.expires = time.monotonic() + config["ttl"]
     os.environ.clear()
     os.environ.update(config["env"])
@@ -358,8 +372,9 @@ def main() -> None:
     supervisor = Supervisor(control, config)
     if os.getpid() != 1:
         control.on_leave = _leaver(supervisor, config["remove"])
+    control.send_raw(b'{"ready": true, "python": "%d.%d.%d"}' % sys.version_info[:3])
+    python.warm()
+    # Workers are forks: what the collector never visits stays shared with them.
     gc.collect()
     gc.freeze()
-    control.send({"ready": True, "python": list(sys.version_info[:3]), "standing": kernel.standing()})
-    python.warm()
     supervisor.serve()
