@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 
 from turnwise.agents import make_agent
-from turnwise.agents.base import AgentFactory
+from turnwise.agents.base import Agent, AgentFactory, Conversation, Generation, Stage
 from turnwise.agents.context import History, make_context
 from turnwise.agents.formats import ActionFormat, make_format
 from turnwise.agents.limits import Limits
 from turnwise.agents.rollout import Place, rollout
 from turnwise.agents.tokens import TurnTokens, build_sequences
-from turnwise.envs import Action, make
+from turnwise.envs import Action, StopReason, ToolCall, ToolSpec, make
 from turnwise.errors import TrainerError
 from turnwise.models import Message
 from turnwise.tasks import Task
@@ -63,9 +63,51 @@ async def play(recipe: Recipe, tasks: Sequence[Task]) -> list[Trajectory]:
 
 
 async def _shown(recipe: Recipe, agent: AgentFactory, task: Task) -> Trajectory:
-    seed = stable_seed(recipe.seed, task.key)
+    """Play a task; a text format writes one call a message, so calls made together get a turn each."""
+    seed, place = stable_seed(recipe.seed, task.key), Place(run=f"{recipe.name}-demonstrations")
     async with make(task.env, **recipe.env.config) as env:
-        return await rollout(env, agent, task, seed, Limits(), place=Place(run=f"{recipe.name}-demonstrations"))
+        episode = await rollout(env, agent, task, seed, Limits(), place=place)
+        calls = _told_calls(recipe, episode)
+        if not episode.scored or calls == [turn.calls for turn in episode.turns]:
+            return episode
+        return await rollout(env, Script([Action(calls=each) for each in calls]), task, seed, Limits(), place=place)
+
+
+def _told_calls(recipe: Recipe, episode: Trajectory) -> list[tuple[ToolCall, ...]]:
+    """Return the calls of each turn as the policy is to make them."""
+    skipped = recipe.sft.skip_tools if recipe.sft else ()
+    kept = [tuple(call for call in turn.calls if call.name not in skipped) for turn in episode.turns]
+    if recipe.agent.format != "native":
+        kept = [(call,) for calls in kept for call in calls]
+    return [calls for calls in kept if calls]
+
+
+class Script(AgentFactory):
+    """Takes given actions one after another, whatever it is shown."""
+
+    name: ClassVar[str] = "script"
+
+    def __init__(self, actions: Sequence[Action]) -> None:
+        super().__init__()
+        self.actions = actions
+
+    def start(self, seed: int, *, stage: Stage | None = None) -> Agent:
+        """Start at the first action."""
+        return _Scripted(self.actions)
+
+
+class _Scripted:
+    def __init__(self, actions: Sequence[Action]) -> None:
+        self.actions = actions
+
+    def system_prompt(self, tools: Sequence[ToolSpec]) -> str | None:
+        return None
+
+    async def act(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> Generation:
+        done = len(conversation.turns)
+        if done >= len(self.actions):
+            return Generation(action=Action(), stop=StopReason.GAVE_UP)
+        return Generation(action=self.actions[done])
 
 
 def history_of(episode: Trajectory, spoken: ActionFormat, system: str | None) -> History:

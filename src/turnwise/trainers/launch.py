@@ -8,17 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from turnwise.envs.registry import env_class
 from turnwise.errors import ConfigError, TaskError, TrainerError
-from turnwise.tasks import Task, TaskSet, load_panel
+from turnwise.tasks import Task, TaskSet, load_panel, make_generator
 from turnwise.trainers.process import run_process
 from turnwise.trainers.progress import MetricsTail
-from turnwise.trainers.recipe import EnvPart, Recipe
+from turnwise.trainers.recipe import EnvPart, GeneratorPart, Recipe
 from turnwise.trainers.verl.config import Paths, environment, rl_overrides, sft_overrides
 from turnwise.trajectories import Store, Trajectory
 
 Notice = Callable[[str], None]
+Stage = Literal["sft", "rl"]
 
 
 @dataclass
@@ -146,21 +148,12 @@ class Training:
         self.notice("gathering demonstrations")
         return demonstrations(self.recipe, [Task.model_validate_json(line) for line in lines], self.paths.store)
 
-    def _verl(self, module: str, overrides: list[str], stage: str, watch: Callable[[], None] | None = None) -> None:
-        variables = environment(self.recipe, self.paths) | {
-            "VERL_FILE_LOGGER_PATH": str(self.root.resolve() / f"{stage}-metrics.jsonl"),
-            "RANK": "0",
-            "WORLD_SIZE": "1",
-            "LOCAL_RANK": "0",
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(_free_port()),
-        }
-        if stage == "rl":
-            for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
-                variables.pop(name)
+    def _verl(self, module: str, overrides: list[str], stage: Stage, watch: Callable[[], None] | None = None) -> None:
+        metrics = self.root.resolve() / f"{stage}-metrics.jsonl"
+        variables = environment(self.recipe, self.paths, stage) | {"VERL_FILE_LOGGER_PATH": str(metrics)}
         run_process(
             [sys.executable, "-m", module, *overrides],
-            environment=variables,
+            environment=variables | (_alone() if stage == "sft" else {}),
             log=self.root / f"{stage}.log",
             cwd=self.root,
             watch=watch,
@@ -171,17 +164,19 @@ def explained(recipe: Recipe, root: Path) -> list[str]:
     """Return the verl configuration a recipe becomes, one setting a line; nothing is run."""
     paths = Paths(root=root)
     model = recipe.model.path or str(paths.model)
-    lines = [f"{name}={value}" for name, value in environment(recipe, paths).items()]
+    lines: list[str] = []
     if recipe.sft is not None:
-        lines += ["", "# supervised start: verl's SFT trainer", *sft_overrides(recipe, paths, model)]
+        lines += ["# supervised start: verl's SFT trainer", *_variables(recipe, paths, "sft")]
+        lines += sft_overrides(recipe, paths, model)
         model = str(paths.sft)
     if recipe.rl is not None:
-        lines += [
-            "",
-            "# reinforcement learning: verl.trainer.main_ppo",
-            *rl_overrides(recipe, paths, model, resume=False),
-        ]
+        lines += ["# reinforcement learning: verl.trainer.main_ppo", *_variables(recipe, paths, "rl")]
+        lines += rl_overrides(recipe, paths, model, resume=False)
     return lines
+
+
+def _variables(recipe: Recipe, paths: Paths, stage: Stage) -> list[str]:
+    return [f"{name}={value}" for name, value in environment(recipe, paths, stage).items()]
 
 
 def panels(part: EnvPart) -> tuple[TaskSet, TaskSet]:
@@ -190,11 +185,20 @@ def panels(part: EnvPart) -> tuple[TaskSet, TaskSet]:
     Raises:
         ConfigError: The environment names no panel, or too few tasks are left.
     """
+    if part.generator is not None:
+        return _generated(part.generator)
     name = part.panel or env_class(part.name).default_panel
     if name is None:
         raise ConfigError(f"environment {part.name!r} has no default panel; set env.panel")
     panel = load_panel(name)
     return _chosen(panel, part, part.split, part.tasks), _chosen(panel, part, part.eval_split, part.eval_tasks)
+
+
+def _generated(part: GeneratorPart) -> tuple[TaskSet, TaskSet]:
+    generator = make_generator(part.name, **part.knobs)
+    made = (generator.panel({split: n}, seed=part.seed) for split, n in (("train", part.train), ("test", part.eval)))
+    train, evaluation = made
+    return train, evaluation
 
 
 def _chosen(panel: TaskSet, part: EnvPart, split: str, count: int | None) -> TaskSet:
@@ -217,12 +221,19 @@ def _write_tasks(path: Path, tasks: TaskSet) -> None:
     path.write_text("".join(task.model_dump_json() + "\n" for task in tasks), encoding="utf-8")
 
 
-def _step_of(folder: Path) -> int:
-    return int(folder.name.rpartition("_")[2])
-
-
-def _free_port() -> int:
+def _alone() -> dict[str, str]:
+    """Return what torch's process group asks of a process that has no launcher."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+        port = listener.getsockname()[1]
+    return {
+        "RANK": "0",
+        "WORLD_SIZE": "1",
+        "LOCAL_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.rpartition("_")[2])

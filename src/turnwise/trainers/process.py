@@ -9,8 +9,9 @@ import os
 import secrets
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from turnwise.errors import TrainerError
@@ -55,7 +56,8 @@ def run_process(
             start_new_session=True,
         )
         try:
-            code = _wait(process, watch, timeout_s)
+            with _terminable():
+                code = _wait(process, watch, timeout_s)
         finally:
             end(process.pid, token)
             process.wait()
@@ -63,6 +65,23 @@ def run_process(
         raise TrainerError(f"the trainer did not end within {timeout_s:g} s and was stopped; its log: {log}")
     if code != 0:
         raise TrainerError(f"the trainer ended with exit code {code}: {last_error(log)}; its log: {log}")
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Make a request to end us an exception, so that what we started ends first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _wait(process: "subprocess.Popen[bytes]", watch: Callable[[], None] | None, timeout_s: float | None) -> int | None:

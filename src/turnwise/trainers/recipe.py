@@ -16,6 +16,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class GeneratorPart(_Part):
+    """Tasks made for this run; training and evaluation tasks are of disjoint splits."""
+
+    name: str
+    knobs: dict[str, JsonValue] = {}
+    seed: int = 0
+    train: int = Field(ge=1)
+    eval: int = Field(ge=1)
+
+
 class EnvPart(_Part):
     """What is trained on, and what it is measured on."""
 
@@ -23,6 +33,8 @@ class EnvPart(_Part):
     config: dict[str, JsonValue] = {}
     panel: str | None = None
     """By default the environment's own."""
+    generator: GeneratorPart | None = None
+    """Makes the tasks instead of a panel."""
     split: str = "train"
     max_difficulty: int | None = None
     """Keep tasks of at most this level."""
@@ -32,6 +44,21 @@ class EnvPart(_Part):
     """How many to train on; None: all."""
     eval_split: str = "test"
     eval_tasks: int | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        chosen = {
+            "panel",
+            "max_difficulty",
+            "tags",
+            "tasks",
+            "split",
+            "eval_split",
+            "eval_tasks",
+        } & self.model_fields_set
+        if self.generator is not None and chosen:
+            raise ValueError(f"with a generator, {', '.join(sorted(chosen))} would not be read; leave it out")
+        return self
 
 
 class LoraPart(_Part):
@@ -81,6 +108,8 @@ class SftPart(_Part):
     source: str = "oracle"
     """``oracle``: gold actions; else a store whose episodes are filtered by ``min_score``."""
     min_score: float = 1.0
+    skip_tools: tuple[str, ...] = ()
+    """Calls that gold leaves out, for shorter episodes: looking around before answering, for example."""
     epochs: int = Field(default=1, ge=1)
     batch: int = Field(default=32, ge=1)
     micro_batch: int = Field(default=16, ge=1)

@@ -1,7 +1,9 @@
 """What a recipe becomes: the overrides of verl's own configuration, one list for every device."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from turnwise.trainers.recipe import Recipe
 
@@ -65,9 +67,9 @@ class Paths:
         return self.root / "recipe.json"
 
 
-def environment(recipe: Recipe, paths: Paths) -> dict[str, str]:
+def environment(recipe: Recipe, paths: Paths, stage: Literal["sft", "rl"]) -> dict[str, str]:
     """Return the environment variables that verl's processes need."""
-    plugins = ["turnwise.trainers.verl.rollout", "turnwise.trainers.verl.trainer"]
+    plugins = ["turnwise.trainers.verl.rollout", "turnwise.trainers.verl.trainer"] if stage == "rl" else []
     variables = {
         "GLOO_SOCKET_IFNAME": "lo",
         "HYDRA_FULL_ERROR": "1",
@@ -85,7 +87,7 @@ def environment(recipe: Recipe, paths: Paths) -> dict[str, str]:
             # The FSDP engine is registered for "cuda" and "npu" and is neutral to the device.
             "VERL_ENGINE_DEVICE": "cuda",
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-            "OMP_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": str(os.cpu_count() or 1),
         }
     return variables | {"VERL_USE_EXTERNAL_MODULES": ",".join(plugins)}
 
