@@ -132,6 +132,7 @@ def rl_overrides(recipe: Recipe, paths: Paths, model: str, *, resume: bool) -> l
     return [
         f"hydra.run.dir={paths.root / 'hydra-rl'}",
         f"+turnwise.recipe={paths.recipe}",
+        f"+turnwise.store={paths.store}",
         *_algorithm(),
         *_data(recipe, paths),
         *_policy(recipe, model),

@@ -10,10 +10,11 @@ import transfer_queue as tq
 from tensordict import TensorDict
 from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
 
-from turnwise.trainers.credit import CreditBatch, get
+from turnwise.trainers.credit import Credit, CreditBatch, get
+from turnwise.trainers.credit.recredit import per_episode
 from turnwise.trainers.recipe import Recipe
 from turnwise.trainers.spread import spread
-from turnwise.trajectories import Trajectory
+from turnwise.trajectories import CreditRow, Store, Trajectory
 from turnwise.trajectories.records import TokenSequence
 
 NAME = "turnwise"
@@ -56,11 +57,31 @@ class TurnwiseTrainer(PPOTrainerSync):
         metrics.update(credit_metrics(credit.advantages, batch))
         metrics["turnwise/success"] = float(np.mean([bool(trajectory.success) for trajectory in trajectories]))
         laid = spread(trajectories, batch, credit)
+        self._store(trajectories, batch, credit, laid)
         return {
             (trajectory.episode_id, index): array
             for trajectory, arrays in zip(trajectories, laid, strict=True)
             for index, array in enumerate(arrays)
         }
+
+    def _store(self, trajectories: list[Trajectory], batch: CreditBatch, credit: Credit, laid: list[Any]) -> None:
+        """Keep what each episode was credited with beside the episode, by token as the loss gets it."""
+        part = self.recipe.rl
+        assert part is not None
+        rows = [
+            CreditRow(
+                run=trajectory.run,
+                episode_id=trajectory.episode_id,
+                attempt=trajectory.attempt,
+                method=part.credit.method,
+                params=part.credit.params,
+                token_advantages=np.concatenate(arrays).tolist(),
+                **numbers,
+            )
+            for trajectory, arrays, numbers in zip(trajectories, laid, per_episode(batch, credit), strict=True)
+        ]
+        with Store.open(self.config.turnwise.store, "a") as store:
+            store.put_credit(rows)
 
     def _records(self, rows: list[dict[str, Any]], data: Any) -> list[Trajectory]:
         """Rebuild each episode once, with the log-probs and entropies the trainer has just computed."""
