@@ -278,7 +278,7 @@ class LitePPOParams:
 
 @register("lite_ppo")
 class LitePPO(Estimator[LitePPOParams]):
-    """``A = (R - mean_group) / (std_batch + ε)``, the deviation taken over the batch's raw rewards."""
+    """``A = (R - mean_group) / (std_batch + ε)``, the deviation over the batch's raw rewards; a group of one gets 0."""
 
     level = "trajectory"
     source = "arXiv 2508.08221; ROLL roll/utils/functionals.py"
@@ -286,7 +286,7 @@ class LitePPO(Estimator[LitePPOParams]):
 
     def credit(self, batch: CreditBatch, params: LitePPOParams) -> Credit:
         """See the class."""
-        policy = Statistics(scale="batch", eps=params.epsilon)
+        policy = Statistics(scale="batch", eps=params.epsilon, singleton="zero")
         values, keep = group_advantage(batch, batch.outcome, policy)
         if params.agentic:
             spread = pool(batch.outcome, batch.shard_of, batch.shards).std

@@ -97,8 +97,9 @@ def _turn_fields(turns: Sequence[Turn]) -> dict[str, Any]:
 def _trajectory_fields(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
     cut = [bool(trajectory.turns) and trajectory.turns[-1].truncated for trajectory in trajectories]
     fields: dict[str, Any] = {"truncated": np.array(cut, dtype=np.bool_)}
-    shared = set.intersection(*(set(t.components) for t in trajectories)) if trajectories else set()
-    columns = {name: [t.components[name] for t in trajectories] for name in sorted(shared)}
+    # a part that an episode never paid is 0; one that is None could not be judged, so its column is left out
+    paid = sorted({name for trajectory in trajectories for name in trajectory.components})
+    columns = {name: [trajectory.components.get(name, 0.0) for trajectory in trajectories] for name in paid}
     whole = {name: np.array(column, dtype=np.float64) for name, column in columns.items() if None not in column}
     if whole:
         fields["components"] = whole
