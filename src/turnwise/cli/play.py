@@ -20,8 +20,10 @@ from turnwise.cli.output import console, number, safe
 from turnwise.envs import registry
 from turnwise.envs.base import Env
 from turnwise.envs.types import Status, ToolSpec
+from turnwise.errors import ConfigError
 from turnwise.evals.run import select
-from turnwise.tasks.base import Task
+from turnwise.tasks import plugins
+from turnwise.tasks.base import Task, TaskSet
 from turnwise.trajectories.records import Trajectory
 from turnwise.trajectories.store import Store
 
@@ -38,6 +40,8 @@ def play(
     turns: Annotated[int, typer.Option(help="Turns until the episode is cut off.")] = 30,
     env_set: options.EnvSettings = None,
     store: Annotated[Path | None, typer.Option(metavar="FILE", help="Also record the episode here.")] = None,
+    web: Annotated[bool, typer.Option("--web", help="Play in a browser, where the environment has a page.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0: any free one.")] = 0,
 ) -> None:
     """Act yourself: write tool[argument] or tool[{"name": "value"}]; an empty line or Ctrl-D gives up.
 
@@ -45,9 +49,14 @@ def play(
         turnwise play sql
 
         turnwise play sql --task chinook-17 --store mine.sqlite
+
+        turnwise play webshop --web
     """
     made = registry.make(env, **options.settings(env_set))
     tasks = select(made, env, panel, split)
+    if web:
+        _serve(made, tasks.filter(lambda one: one.id == tasks[task].id) if task else tasks, seed, port, store)
+        return
     chosen = tasks[task] if task else tasks.sample(1, seed).tasks[0]
     opened = Store.open(store, "a") if store else None
     try:
@@ -58,6 +67,18 @@ def play(
         if opened:
             opened.close()
     _verdict(episode)
+
+
+def _serve(env: Env, tasks: TaskSet, seed: int, port: int, store: Path | None) -> None:
+    if env.web is None:
+        raise ConfigError(f"environment {env.name!r} has no web page; play it without --web")
+    if store is not None:
+        raise ConfigError("--store records what is played in the terminal; leave out --web, or --store")
+
+    def ready(address: str) -> None:
+        console().print(f"Open [bold]{safe(address)}[/] in a browser; Ctrl-C ends it.")
+
+    plugins.load(env.web, kind="web page")(tasks, config=env.config, seed=seed, port=port, ready=ready)
 
 
 def _played(env: Env, task: Task, seed: int, limits: Limits) -> Trajectory:

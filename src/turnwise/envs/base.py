@@ -41,6 +41,9 @@ class Env(ABC):
     """Who wrote what the agent is shown: the environment, a search engine, or the policy in its place."""
     default_panel: ClassVar[str | None] = None
     """The panel that commands take when none is named."""
+    web: ClassVar[str | None] = None
+    """``module:function`` that serves the environment to people as a web page: called with the tasks and the keywords
+    ``config``, ``seed``, ``port`` and ``ready`` (told the address), it returns when the page is shut down."""
     Config: ClassVar[type[EnvConfig]] = EnvConfig
 
     def __init__(self, config: EnvConfig | None = None) -> None:

@@ -1,6 +1,10 @@
 """The served shop: the same episodes, nobody else's addresses, nothing unescaped."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from html import unescape
 
@@ -152,3 +156,19 @@ def test_a_port_in_use_is_one_clear_line() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}"):
             anyio.run(lambda: serve(TEST, port=port))
+
+
+def test_the_command_serves_until_it_is_interrupted() -> None:
+    command = [sys.executable, "-c", "from turnwise.cli.main import run; run()", "play", "webshop", "--web"]
+    environ = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        address = re.search(r"http://\S+", server.stdout.readline())
+        try:
+            assert address is not None
+            assert "Go shopping" in httpx.get(address[0]).text
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=60) == 130
+        assert server.stderr.read() == ""

@@ -56,6 +56,7 @@ class WebShopEnv(ToolEnv):
     Config = WebShopConfig
     Data = ShopData
     default_panel = "webshop/shop"
+    web = "turnwise.envs.webshop.web:play"
     PRESETS: ClassVar[dict[str, dict[str, float]]] = {
         "default": {"outcome": 1.0},
         "webshop": {"webshop": 1.0},
