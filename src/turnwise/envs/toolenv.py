@@ -82,6 +82,8 @@ class ToolEnv(Env):
         return tuple(tool.spec for tool in cls._tools.values())
 
     def _begin_history(self) -> None:
+        # Two and a half kilobytes, which most environments never use.
+        self._rng: random.Random | None = None
         self._truncated: StopReason | None = None
         self._log: list[Action] = []
         self._trace: list[Trace] = []
@@ -132,6 +134,13 @@ class ToolEnv(Env):
             raise EnvError(f"{self.name}: no episode has begun; call reset() first")
         return self._task
 
+    @property
+    def rng(self) -> random.Random:
+        """The episode's random stream, from environment, seed and data; made when it is first used."""
+        if self._rng is None:
+            self._rng = random.Random(digest({"env": self.name, "seed": self.seed, "data": self.task.data}))
+        return self._rng
+
     def pay(self, name: str, value: float | None, provenance: JsonValue = "rule") -> None:
         """Record a reward part of this turn; the preset gives its weight.
 
@@ -179,7 +188,6 @@ class ToolEnv(Env):
         self._task, self.seed, self._turn, self._over = task, seed, 0, None
         self._begin_history()
         self.data = self._parse_data(task)
-        self.rng = random.Random(digest({"env": self.name, "seed": seed, "data": task.data}))
         with _boundary(f"{self.name} could not begin task {task.id!r}"):
             first = await self.begin()
         observation = Observation.of(first) if isinstance(first, str) else first
