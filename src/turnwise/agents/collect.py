@@ -53,6 +53,8 @@ class Collected:
     """Episodes whose last allowed attempt failed too."""
     retried: int = 0
     """Failed attempts that were followed by another."""
+    stopped: str | None = None
+    """Why no further episode was begun, where ``stop`` said so."""
     episodes: list[Trajectory] = field(default_factory=list)
     """The final attempts, in the order they ended; only where there is no store to hold them."""
 
@@ -70,6 +72,7 @@ async def collect(
     progress: Progress | None = None,
     on_episode: Callable[[Trajectory], None] | None = None,
     backoff_s: float = 0.5,
+    stop: Callable[[], str | None] | None = None,
 ) -> Collected:
     """Make episodes, some at once, and store each as it ends.
 
@@ -89,6 +92,7 @@ async def collect(
         progress: Told of every stored attempt.
         on_episode: Called with every stored attempt, after it is durable.
         backoff_s: Seconds before the first retry; doubles with each.
+        stop: Asked before each episode; a reason ends the collection once the episodes under way have ended.
 
     Raises:
         StoreError: The store cannot take a record; what it took before stays.
@@ -108,6 +112,7 @@ async def collect(
         progress=progress or Silent(),
         on_episode=on_episode,
         run_record=run,
+        stop=stop or (lambda: None),
         done=Collected(total=len(jobs), resumed=len(jobs) - len(todo)),
     )
     with Shown(collection.progress, len(jobs), len(jobs) - len(todo)):
@@ -132,6 +137,7 @@ class _Collection:
     progress: Progress
     on_episode: Callable[[Trajectory], None] | None
     run_record: RunRecord | None
+    stop: Callable[[], str | None]
     done: Collected
     answered: bool = False
 
@@ -153,6 +159,9 @@ class _Collection:
         slot = _Slot(self.make_env)
         try:
             for job in queue:
+                self.done.stopped = self.done.stopped or self.stop()
+                if self.done.stopped:
+                    return
                 await self._until_final(job, slot, send)
         except anyio.BrokenResourceError:
             return  # The recorder has failed; its own error ends the collection.

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from turnwise.evals.metrics import Estimate
+from turnwise.evals.metrics import Estimate, EvalReport
 from turnwise.trajectories.runs import RunRecord
 from turnwise.trajectories.tables import EpisodeRow
 
@@ -42,3 +42,19 @@ class Show(_Document):
 
     run: RunRecord
     episodes: list[EpisodeRow]
+
+
+class Evals(_Document):
+    """The document of ``turnwise eval --json`` with several models."""
+
+    evals: list[EvalReport]
+
+
+class Rescored(_Document):
+    """The document of ``turnwise rescore --json``."""
+
+    run: str
+    source: str
+    reward: str
+    eval: EvalReport
+    """The new run's numbers."""

@@ -1,6 +1,7 @@
 """``turnwise eval``: agents act in an environment; the episodes are stored, the numbers shown."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from turnwise.cli.output import console, number, percent, safe, table
 from turnwise.errors import ConfigError
 from turnwise.evals.metrics import Estimate, EvalReport
 from turnwise.evals.run import Evaluation, Prepared, measured
+from turnwise.evals.stopping import Budget
 
 
 def evaluate(
@@ -21,7 +23,9 @@ def evaluate(
     agent: Annotated[
         str | None, typer.Option(help="Who acts: chat, oracle, random, null, replay, or module:Class.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model of the chat agent.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model of the chat agent; repeatable: a run for each, then a comparison.")
+    ] = None,
     base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint of the chat agent.")] = None,
     agent_set: Annotated[
         list[str] | None, typer.Option("--agent-set", metavar="KEY=VALUE", help="Setting of the agent; repeatable.")
@@ -45,6 +49,14 @@ def evaluate(
     store: options.StorePath = options.DEFAULT_STORE,
     run: Annotated[str | None, typer.Option(help="Name of the run; default: made up.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run: --run, or the newest alike.")] = False,
+    until: Annotated[
+        str | None, typer.Option(metavar="ci<X", help="Stop once success is known to ±X, by an anytime-valid interval.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="Begin no episode once the run has cost so many dollars.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="The same for tokens.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="The same for seconds.")] = None,
     replay: Annotated[str | None, typer.Option(metavar="RUN", help="Run that the agent replay plays again.")] = None,
     json: options.Json = False,
 ) -> None:
@@ -56,11 +68,13 @@ def evaluate(
         turnwise eval sql --model qwen3-8b --base-url http://localhost:8000/v1 --samples 4
 
         turnwise eval sql --agent null --run baseline --resume --json
+
+        turnwise eval sql --model small --model large --base-url http://localhost:8000/v1 --until 'ci<0.05' --max-cost 5
     """
     wanted = Evaluation(
         env=env,
         agent=_agent(agent, model),
-        agent_settings=_agent_settings(agent_set, model, base_url),
+        agent_settings=_agent_settings(agent_set, base_url),
         env_settings=options.settings(env_set),
         wrappers=tuple(wrap or ()),
         panel=panel,
@@ -73,36 +87,76 @@ def evaluate(
         retries=retries,
         run=run,
         resume=resume,
+        until=until,
+        budget=Budget(cost=max_cost, tokens=max_tokens, seconds=max_seconds),
         replay=replay,
     )
-    report = _run(Prepared(wanted), store, quiet=json)
+    # All are checked before the first begins.
+    prepared = [Prepared(one) for one in _each_model(wanted, model or [])]
+    reports = [_run(one, store, quiet=json) for one in prepared]
     if json:
-        options.print_json(report.document())
+        documents = [report.document() for report in reports]
+        options.print_json(documents[0] if len(documents) == 1 else {"schema": 1, "evals": documents})
     else:
+        _show(reports, store)
+    for report in reports:
+        _require_scored(report, store)
+
+
+def _each_model(wanted: Evaluation, models: list[str]) -> list[Evaluation]:
+    """Return the evaluation of each model; the runs of several carry the models' names."""
+    if not models:
+        return [wanted]
+    repeated = next((name for name in models if models.count(name) > 1), None)
+    if repeated:
+        raise ConfigError(f"--model {repeated!r} is named twice: compare its own samples by --samples")
+    named = wanted.run if len(models) == 1 else None
+    return [
+        replace(
+            wanted,
+            agent_settings=wanted.agent_settings | {"model": name},
+            run=named or (f"{wanted.run}-{name}" if wanted.run else None),
+        )
+        for name in models
+    ]
+
+
+def _show(reports: list[EvalReport], store: Path) -> None:
+    for report in reports:
         show_report(report, store)
+    if len(reports) > 1:
+        from turnwise.cli.comparing import show_leaderboard
+        from turnwise.evals.data import load_all
+        from turnwise.evals.leaderboard import leaderboard
+
+        show_leaderboard(leaderboard(reports[0].env, load_all([report.run for report in reports], store)))
+
+
+def _require_scored(report: EvalReport, store: Path) -> None:
     if report.n and not report.scored:
         failures = ", ".join(f"{count} {kind}" for kind, count in report.failures.items())
         raise ConfigError(f"no episode was scored ({failures}): see 'turnwise show {report.run} --store {store}'")
 
 
-def _agent(agent: str | None, model: str | None) -> str:
-    if agent is None and model is None:
+def _agent(agent: str | None, model: list[str] | None) -> str:
+    if agent is None and not model:
         raise ConfigError("say who acts: --model NAME for a chat model, or --agent oracle|random|null|replay")
     return agent or "chat"
 
 
-def _agent_settings(pairs: list[str] | None, model: str | None, base_url: str | None) -> dict[str, Any]:
-    named = {"model": model, "base_url": base_url}
-    return options.settings(pairs) | {name: value for name, value in named.items() if value is not None}
+def _agent_settings(pairs: list[str] | None, base_url: str | None) -> dict[str, Any]:
+    return options.settings(pairs) | ({} if base_url is None else {"base_url": base_url})
 
 
 def _run(prepared: Prepared, store: Path, *, quiet: bool) -> EvalReport:
     progress: Progress = Silent() if quiet else Bar(safe(f"{prepared.env.name} · {prepared.agent.name}"))
     with measured(prepared, store) as opened:
         try:
-            anyio.run(prepared.collect, opened.store, opened.run, progress)
+            collected = anyio.run(prepared.collect, opened.store, opened.run, progress)
         except KeyboardInterrupt:
             _interrupted(opened.run, opened.store.count(opened.run), store)
+        if collected.stopped:
+            typer.echo(f"stopped: {collected.stopped}", err=True)
         return opened.report()
 
 

@@ -13,8 +13,11 @@ COMMANDS: dict[str, str] = {
     "demo": "turnwise.cli.demo:demo",
     "envs": "turnwise.cli.envs:envs",
     "eval": "turnwise.cli.evaluate:evaluate",
-    "runs": "turnwise.cli.runs:runs",
     "show": "turnwise.cli.runs:show",
+    "report": "turnwise.cli.comparing:report",
+    "compare": "turnwise.cli.comparing:compare",
+    "leaderboard": "turnwise.cli.comparing:leaderboard",
+    "rescore": "turnwise.cli.rescoring:rescore",
     "play": "turnwise.cli.play:play",
     "check": "turnwise.cli.check:check",
     "export": "turnwise.cli.transfer:export",
@@ -27,6 +30,7 @@ COMMANDS: dict[str, str] = {
 """Command name → ``module:function`` of a plain command, in the order ``--help`` shows them."""
 
 GROUPS: dict[str, str] = {
+    "runs": "turnwise.cli.rundiff:app",
     "tasks": "turnwise.cli.tasks:app",
     "search": "turnwise.cli.search:app",
 }

@@ -21,6 +21,11 @@ SCHEMAS: dict[str, str] = {
     "eval": "turnwise.evals.metrics:EvalReport",
     "runs": "turnwise.cli.documents:Runs",
     "show": "turnwise.cli.documents:Show",
+    "evals": "turnwise.cli.documents:Evals",
+    "compare": "turnwise.evals.compare:Comparison",
+    "leaderboard": "turnwise.evals.leaderboard:Leaderboard",
+    "runs-diff": "turnwise.evals.rundiff:RunDiff",
+    "rescore": "turnwise.cli.documents:Rescored",
 }
 """Schema name → ``module:Model``."""
 

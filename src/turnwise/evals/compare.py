@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from turnwise.errors import ConfigError
 from turnwise.evals.data import RunData
 from turnwise.evals.efficiency import Efficiency, efficiency
 from turnwise.evals.metrics import Estimate
+from turnwise.evals.rundiff import run_diff
 from turnwise.evals.statistics import Paired, caveats, paired
 from turnwise.evals.support import Support, support
 from turnwise.trajectories.tables import EpisodeRow
@@ -103,6 +104,7 @@ class Comparison(_Document):
     """What else differs between the runs."""
     caveats: list[str]
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def verdict(self) -> str:
         """One sentence for people."""
@@ -123,7 +125,7 @@ class Comparison(_Document):
 
     def document(self) -> dict[str, Any]:
         """Return the document."""
-        return self.model_dump(by_alias=True, mode="json") | {"verdict": self.verdict}
+        return self.model_dump(by_alias=True, mode="json")
 
 
 QUANTITIES: tuple[tuple[str, Callable[[EpisodeRow], float]], ...] = (
@@ -161,7 +163,7 @@ def compare(a: RunData, b: RunData, *, entropies: tuple[float | None, float | No
         b=_side(b, entropies[1]),
         quantities=quantities,
         support=SupportDocument.of(support(a.outcomes(), b.outcomes())),
-        differences=a.record.differences(b.record),
+        differences=_differences(a, b),
         caveats=said + _lost(a, b),
     )
 
@@ -174,12 +176,22 @@ def refuse_different(a: RunData, b: RunData) -> None:
     """
     if a.panel_digest == b.panel_digest:
         return
-    others = "; ".join(a.record.differences(b.record))
+    others = "; ".join(_differences(a, b))
     raise ConfigError(
         f"cannot compare {a.name!r} and {b.name!r}: their panels differ: {_panel(a)} has digest {a.panel_digest[:16]}, "
         f"{_panel(b)} has {b.panel_digest[:16]}. Run both on one panel"
         + (f". Also different: {others}" if others else "")
     )
+
+
+def _differences(a: RunData, b: RunData) -> list[str]:
+    """Name what was measured otherwise, panels apart."""
+    found = [one for one in run_diff(a.record, b.record).differences if one.kind == "measurement"]
+    return [
+        f"{one.field}: {one.a!r} in {a.name}, {one.b!r} in {b.name}"
+        for one in found
+        if not one.field.startswith("panel")
+    ]
 
 
 def _panel(run: RunData) -> str:

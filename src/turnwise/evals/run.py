@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from turnwise.envs.base import Env
 from turnwise.envs.wrappers import wrap
 from turnwise.errors import ConfigError
 from turnwise.evals.metrics import EvalReport, report
+from turnwise.evals.sequential import Until
+from turnwise.evals.stopping import Budget, Watch, shuffled
 from turnwise.tasks.base import TaskSet
 from turnwise.tasks.panels import load_panel
 from turnwise.trajectories.runs import RunRecord, machine, package_versions
@@ -49,6 +51,10 @@ class Evaluation:
     run: str | None = None
     """The run's name; None: made from environment, agent and time."""
     resume: bool = False
+    budget: Budget = field(default_factory=Budget)
+    """What the whole run may take; no episode is begun past it."""
+    until: str | None = None
+    """``ci<0.05``: stop once success is known so well, by a confidence sequence that allows looking all the time."""
     replay: str | None = None
     """For the agent ``replay``: the run of the same store whose episodes are played again."""
 
@@ -62,6 +68,7 @@ class Prepared:
         self.env = self.make_env()
         self.tasks = select(self.env, wanted.env, wanted.panel, wanted.split, n=wanted.n, seed=wanted.seed)
         self.limits = _limits(wanted.limits)
+        self.until = Until.parse(wanted.until) if wanted.until else None
         self.agent: AgentFactory = make_agent(wanted.agent, **wanted.agent_settings)
 
     def make_env(self) -> Env:
@@ -71,8 +78,6 @@ class Prepared:
     def record(self, run: str) -> RunRecord:
         """Describe the run."""
         wanted, env, agent = self.wanted, self.env, self.agent
-        described = agent.describe()
-        url = described.get("base_url")
         return RunRecord(
             run=run,
             created_at=time.time(),
@@ -82,9 +87,9 @@ class Prepared:
             env_config=env.config.model_dump(mode="json"),
             wrappers=env.wrappers,
             agent=agent.name,
-            agent_config=described,
+            agent_config=agent.describe(),
             model=agent.model,
-            base_url=url if isinstance(url, str) else None,
+            base_url=agent.base_url,
             panel=panel_ref(self.tasks, wanted.split),
             seed=wanted.seed,
             samples=wanted.samples,
@@ -98,6 +103,9 @@ class Prepared:
                 "n": wanted.n,
                 "concurrency": wanted.concurrency,
                 "retries": wanted.retries,
+                "budget": asdict(wanted.budget),
+                "until": wanted.until,
+                "model": agent.running(),
             },
             versions=package_versions(),
             machine=machine(),
@@ -116,13 +124,14 @@ class Prepared:
                 raise ConfigError(f"{store.path} has a run {wanted.run!r} already: add --resume, or name another")
             return wanted.run
         if wanted.resume:
-            alike = [r.run for r in known.values() if (r.env, r.agent) == (self.env.name, self.agent.name)]
+            ours = (self.env.name, self.agent.name, self.agent.model)
+            alike = [r.run for r in known.values() if (r.env, r.agent, r.model) == ours]
             if not alike:
-                what = f"{self.env.name} with agent {self.agent.name}"
+                what = f"{self.env.name} with agent {self.agent.model or self.agent.name}"
                 raise ConfigError(f"{store.path} has no run of {what} to resume; name one by --run")
             return alike[-1]
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        base = f"{self.env.name}-{self.agent.name}-{stamp}".replace("/", "-")
+        base = f"{self.env.name}-{self.agent.model or self.agent.name}-{stamp}".replace("/", "-")
         return next(name for name in (base, *(f"{base}-{i}" for i in range(2, 1000))) if name not in known)
 
     async def collect(self, store: Store, run: str, progress: Progress | None = None) -> Collected:
@@ -133,17 +142,22 @@ class Prepared:
             check_resume(stored, record)
         if self.wanted.replay:
             self.agent = _replay(store, self.wanted.replay)
+        jobs = plan(self.tasks, run=run, samples=self.wanted.samples, seed=self.wanted.seed, panel=record.panel)
+        jobs = shuffled(jobs, self.wanted.seed) if self.until else jobs
+        watch = Watch(jobs, self.wanted.budget, self.until, inner=progress)
+        watch.resume(store.rows(run, attempts=True) if stored else [])
         try:
             return await collect(
                 self.make_env,
                 self.agent,
-                plan(self.tasks, run=run, samples=self.wanted.samples, seed=self.wanted.seed, panel=record.panel),
+                jobs,
                 store=store,
                 run=None if stored else record,
                 limits=self.limits,
                 concurrency=self.wanted.concurrency,
                 retries=self.wanted.retries,
-                progress=progress,
+                progress=watch,
+                stop=watch.reason,
             )
         finally:
             await self.agent.aclose()
