@@ -218,7 +218,7 @@ class DockerProvider(ResidentProvider):
         try:
             api.create_container(
                 name,
-                command=[image.python, "-s", "-S", "-B", "-X", "utf8", "-c", boot.LOADER],
+                command=[image.python, "-s", "-S", "-B", "-X", "utf8", "-c", boot.LOADER, sandbox_id],
                 name=sandbox_id,
                 hostname="sandbox",
                 user=f"{USER}:{USER}",
