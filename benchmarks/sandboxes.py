@@ -180,9 +180,9 @@ def opened(name: str) -> SandboxProvider | None:
 
 async def main(arguments: argparse.Namespace) -> None:
     providers = {name: made for name in arguments.backends.split(",") if (made := opened(name))}
-    print(
-        f"load {os.getloadavg()}, {os.cpu_count()} cores, {json.dumps({n: sorted(p.capabilities) for n, p in providers.items()})}"
-    )
+    print(f"load {os.getloadavg()}, {os.cpu_count()} cores")
+    for name, provider in providers.items():
+        print(f"{name}: {', '.join(sorted(provider.capabilities))}")
     await turns(providers, arguments.turns)
     await starts(providers, arguments.turns // 2)
     for provider in providers.values():
