@@ -199,6 +199,33 @@ def test_what_is_missing_is_one_clear_line(capsys: pytest.CaptureFixture[str], t
     assert_one_clear_line(turnwise(capsys, "credit", f"{path}:other"), "other")
 
 
+def test_rows_fit_their_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(turnwise(capsys, "credit", "--schema").out)
+    full = {"reward": 1, "values": [1.0], "entropy": [0.1], "state_key": "s", "x_mine": {}}
+    for row in [*ROWS, {"group_uid": 3, "turns": [full], "components": {"a": 1}}]:
+        jsonschema.validate(row, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"group_uid": "g", "turns": [{"rewards": 1}]}, schema)
+
+
+def test_a_gain_that_is_not_a_number_counts_as_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def row(gain: str) -> str:
+        turns = f'[{{"info_gain": {gain}}}, {{"info_gain": 0.5}}, {{}}]'
+        return f'{{"group_uid": "g", "traj_uid": "a", "outcome": 1, "turns": {turns}}}'
+
+    def values(gain: str) -> list[float]:
+        path = tmp_path / "rows.jsonl"
+        path.write_text(row(gain), encoding="utf-8")
+        ran = turnwise(capsys, "credit", "--input", path, "--method", "igpo", "--json")
+        return [turn["value"] for turn in json.loads(ran.out)["advantages"]]
+
+    assert values("NaN") == values("Infinity") == values("0.0") != values("0.1")
+    path = tmp_path / "rows.jsonl"
+    path.write_text(row("null"), encoding="utf-8")
+    assert_one_clear_line(turnwise(capsys, "credit", "--input", path, "--method", "igpo"), "trajectory 'a', turn 0")
+
+
 def test_an_empty_file_gives_an_empty_result(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = written(tmp_path / "rows.jsonl", [])
     ran: Ran = turnwise(capsys, "credit", "--input", path, "--json")

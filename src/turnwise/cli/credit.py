@@ -21,6 +21,7 @@ def credit(
     run: Annotated[str | None, typer.Argument(help="A store's file, or FILE:RUN for one of its runs.")] = None,
     *,
     methods: Annotated[bool, typer.Option("--methods", help="List methods, parameters and required fields.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of --input's rows.")] = False,
     source: Annotated[Path | None, typer.Option("--input", help="JSONL file of rows or of exported episodes.")] = None,
     method: Annotated[str, typer.Option(help="A method's name, or module:Class.")] = "turn_rloo",
     params: Annotated[str | None, typer.Option(help="The method's parameters, a JSON object.")] = None,
@@ -43,6 +44,11 @@ def credit(
     """
     if methods:
         _methods(json)
+        return
+    if schema:
+        from turnwise.trainers.credit.rows import schema as of_rows
+
+        print_json(of_rows())
         return
     if (run is None) == (source is None):
         raise CreditError("give either --input FILE.jsonl or a store (see --help); --methods lists what there is")

@@ -96,4 +96,4 @@ def _prefixes(batch: CreditBatch, state: Ints, action: Ints) -> Ints:
     for t in range(1, int(batch.turn_counts.max(initial=0))):
         at = np.flatnonzero(batch.turn_index == t)
         code[at] = segments.pair_codes(code[at - 1], step[at - 1])
-    return code
+    return segments.pair_codes(batch.turn_index, code)  # numbers begin anew with every turn index

@@ -1,6 +1,7 @@
 """From the rows of a JSONL file to a batch: exported trajectories, or a minimal form."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from turnwise.trajectories import Trajectory
 
 Row = Mapping[str, Any]
 _OWN = {"group_uid", "traj_uid", "turns", "outcome", "shard"}
-_OWN_TURN = {"reward", "index", "text", "turn"}
+_OWN_TURN = {"reward"}
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -224,12 +225,16 @@ def _column(name: str, kind: str, column: Sequence[Any], names: Sequence[str]) -
         return list(column)
     if kind == "flag":
         return np.array([True if value is None else bool(value) for value in column], dtype=np.bool_)
-    return np.array(
-        [
-            np.nan if value is None else _number(value, f"{name} of {where}")
-            for value, where in zip(column, names, strict=True)
-        ]
-    )
+    pairs = zip(column, names, strict=True)
+    numbers = [
+        math.nan if value is None else _measured(name, _number(value, f"{name} of {where}")) for value, where in pairs
+    ]
+    return np.array(numbers, dtype=np.float64)
+
+
+def _measured(name: str, value: float) -> float:
+    """Tell a gain that came out as NaN, which counts as none, from one that was not given."""
+    return math.inf if name in ("info_gain", "gold_logprob") and math.isnan(value) else value
 
 
 def _trajectory_fields(rows: Sequence[Row]) -> dict[str, Any]:
@@ -259,3 +264,40 @@ def _components(column: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
         key: np.array([_number(v[key], f"components.{key} of {w}") for v, w in zip(column, names, strict=True)])
         for key in shared
     }
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a row of the minimal form; an exported trajectory has the schema of the records."""
+    turn: dict[str, Any] = {"reward": {"type": ["number", "null"], "description": "the turn's reward"}}
+    row: dict[str, Any] = {
+        "group_uid": {"type": ["string", "integer"], "description": "what the trajectories to be compared share"},
+        "traj_uid": {"type": ["string", "integer"], "description": "a name of its own; default: the row's number"},
+        "outcome": {"type": ["number", "null"], "description": "R; default: the sum of the turn rewards"},
+        "shard": {"type": "integer", "description": "the update it belongs to, for statistics over the batch"},
+    }
+    for name, field in FIELDS.items():
+        target = row if field.level == "trajectory" else turn
+        target[name] = {**_TYPES[field.level == "token", field.kind], "description": field.doc}
+        for alias in field.aliases:
+            target[alias] = {"description": f"the same as {name}"}
+    turn["entropy"] = {"type": ["array", "number"], "description": "per action token, or the turn's mean"}
+    allowed = {"patternProperties": {"^x_": {}}, "additionalProperties": False}
+    turns = {"type": "array", "items": {"type": "object", "properties": turn, **allowed}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Row of turnwise credit --input",
+        "type": "object",
+        "required": ["group_uid", "turns"],
+        "properties": {**row, "turns": turns},
+        **allowed,
+    }
+
+
+_TYPES: dict[tuple[bool, str], dict[str, Any]] = {
+    (False, "number"): {"type": ["number", "null"]},
+    (True, "number"): {"type": "array", "items": {"type": "number"}},
+    (False, "flag"): {"type": ["boolean", "null"]},
+    (False, "text"): {"type": "string"},
+    (False, "key"): {},
+    (False, "special"): {"type": ["object", "array"]},
+}
