@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "train": "turnwise.cli.train:train",
     "credit": "turnwise.cli.credit:credit",
     "doctor": "turnwise.cli.doctor:doctor",
+    "lab": "turnwise.cli.lab:lab",
 }
 """Command name → ``module:function`` of a plain command, in the order ``--help`` shows them."""
 
