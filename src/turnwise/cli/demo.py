@@ -1,5 +1,7 @@
 """``turnwise demo``: every environment at work, scored and stored, with no key, no GPU and no download."""
 
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -81,12 +83,20 @@ def _row(env: str, agent: str, report: EvalReport | str) -> tuple[str, ...]:
 
 
 def _next_steps(store: Path, run: str) -> None:
-    out, file = console(), safe(str(store))
+    out, file, me = console(), safe(str(store)), safe(_invoked_as())
     out.print("\nEvery episode is stored. Where to look next:")
     for what, command in (
-        ("read one", f"turnwise show {safe(run)} --store {file}"),
-        ("act yourself", "turnwise play sql"),
-        ("a model of yours", "turnwise eval sql --model NAME --base-url http://localhost:8000/v1"),
+        ("read one", f"{me} show {safe(run)} --store {file}"),
+        ("act yourself", f"{me} play sql"),
+        ("a model of yours", f"{me} eval sql --model NAME --base-url http://localhost:8000/v1"),
         ("an environment of yours", "docs/authoring.md"),
     ):
         out.print(f"  [dim]{what:>24}[/]  {command}", soft_wrap=True)
+
+
+def _invoked_as() -> str:
+    """Return how the command was called, so that the lines shown work when they are copied."""
+    called = Path(sys.argv[0])
+    if called.name != "turnwise" or shutil.which("turnwise") == str(called.resolve()):
+        return "turnwise"
+    return str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else str(called)
