@@ -11,12 +11,14 @@ from turnwise.sandboxes.base import (
     SandboxSnapshot,
     SandboxSpec,
 )
+from turnwise.sandboxes.branch import Branch, branches
 from turnwise.sandboxes.contract import check_sandbox
 from turnwise.sandboxes.diagnosis import DoctorReport, doctor
 from turnwise.sandboxes.pool import PoolMetrics, SandboxPool
 from turnwise.sandboxes.registry import provider
 
 __all__ = [
+    "Branch",
     "DoctorReport",
     "ExecResult",
     "PoolMetrics",
@@ -26,6 +28,7 @@ __all__ = [
     "SandboxResources",
     "SandboxSnapshot",
     "SandboxSpec",
+    "branches",
     "check_sandbox",
     "doctor",
     "provider",

@@ -78,8 +78,9 @@ class ResidentSandbox(ABC):
         self.closed = False
         self._channel = channel
         self._lock = anyio.Lock()
-        self._sessions: set[tuple[str, str]] = set()
+        self.sessions: set[tuple[Language, str]] = set()
         self._history = History()
+        self._branches = 0
         self._close_lock = anyio.Lock()
 
     # What a provider adds
@@ -132,7 +133,7 @@ class ResidentSandbox(ABC):
         header = {"op": "cell", "language": language, "session": session, "timeout": timeout_s}
         result = await self._execute(header, body)
         key = (language, session)
-        (self._sessions.discard if result.state_lost else self._sessions.add)(key)
+        (self.sessions.discard if result.state_lost else self.sessions.add)(key)
         return result
 
     async def _execute(self, header: Header, body: bytes) -> ExecResult:
@@ -291,7 +292,23 @@ class ResidentSandbox(ABC):
         """End a session; a later cell of that name begins a new one."""
         header = {"op": "close_session", "session": session, "language": language}
         await self._call(header)
-        self._sessions.discard((language, session))
+        self.sessions.discard((language, session))
+        self._history.add(header, b"", "")
+
+    def next_branch(self) -> int:
+        """Return a number that no branch of this sandbox has had."""
+        self._branches += 1
+        return self._branches
+
+    async def copy_session(self, language: Language, session: str, new: str, folder: str) -> None:
+        """Copy the process of a session; the copy goes on in another folder of the workspace.
+
+        Raises:
+            SandboxFileError: The kernel refused, or the session's code was in the way.
+        """
+        header = {"op": "branch", "language": language, "session": session, "new": new, "folder": folder}
+        await self._call(header)
+        self.sessions.add((language, new))
         self._history.add(header, b"", "")
 
     async def snapshot(self) -> SandboxSnapshot:
@@ -301,11 +318,11 @@ class ResidentSandbox(ABC):
             SandboxError: A session is open and its history is too long to be replayed.
         """
         tar = make_tar(await self._pack())
-        if self._sessions and not self._history.complete:
+        if self.sessions and not self._history.complete:
             raise SandboxError(
                 f"the history of sandbox {self.id} is too long to be replayed (over {HISTORY_LIMIT} bytes)"
             )
-        history = self._history.recorded() if self._sessions else ()
+        history = self._history.recorded() if self.sessions else ()
         return SandboxSnapshot(tar=tar, history=history, image_digest=self.image_digest)
 
     async def load(self, snapshot: SandboxSnapshot) -> None:
@@ -325,10 +342,14 @@ class ResidentSandbox(ABC):
         if header.get("op") not in ("run", "cell", "exec"):
             await self._call(header, item.body)
             self._history.add(header, item.body, "")
+            if header["op"] == "branch":
+                self.sessions.add((header["language"], header["new"]))
+            elif header["op"] == "close_session":
+                self.sessions.discard((header["language"], header["session"]))
             return
         result = await self._execute(header, item.body)
         if header["op"] == "cell" and not result.state_lost:
-            self._sessions.add((header["language"], header["session"]))
+            self.sessions.add((header["language"], header["session"]))
         if outcome_of(result) != item.outcome:
             raise ReplayDiverged(
                 f"request {number} of the snapshot's history answered otherwise: {result.stdout[:200]!r}"
@@ -367,7 +388,7 @@ class ResidentSandbox(ABC):
     async def reset(self) -> None:
         """End all sessions and bring the workspace back to the spec's files."""
         await self._call({"op": "reset"})
-        self._sessions.clear()
+        self.sessions.clear()
         self._history = History()
         await self.place_files()
 

@@ -8,6 +8,8 @@ import os
 import sys
 from io import TextIOWrapper
 
+from turnwise.sandboxes.inside import kernel
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
@@ -21,6 +23,7 @@ else:
     import _signal as signal  # without enum, which would be loaded for `signal`
 
 TOKEN_BYTES = 16
+BRANCH = 0xFFFFFFFF
 
 
 def prepare(paths: Iterable[str]) -> None:
@@ -160,13 +163,18 @@ def _read_exactly(fd: int, count: int) -> bytes:
 def serve_session(request: int, done: int, run: Run) -> int:
     """Run cells from ``request`` until it ends; after each write its token and exit code to ``done``.
 
-    An interrupt is delivered only while a cell runs, so one that comes too late cannot end the session.
+    An interrupt is delivered only while a cell runs, so one that comes too late cannot end the session. A length of
+    ``BRANCH`` asks for a copy of this process instead, which goes on with the descriptors that come with it.
     """
     handler: Handler = signal.default_int_handler
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         token = _read_exactly(request, TOKEN_BYTES)
-        source = _read_exactly(request, int.from_bytes(_read_exactly(request, 4), "big"))
+        length = int.from_bytes(_read_exactly(request, 4), "big")
+        if length == BRANCH:
+            request, done = _branch(request, done, token)
+            continue
+        source = _read_exactly(request, length)
         code = 1
         try:
             signal.signal(signal.SIGINT, handler)
@@ -175,3 +183,40 @@ def serve_session(request: int, done: int, run: Run) -> int:
         except KeyboardInterrupt:
             handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.write(done, token + bytes([flushed(code)]))
+
+
+def _branch(request: int, done: int, token: bytes) -> tuple[int, int]:
+    """Fork; return this process's descriptors in the origin, the new ones in the copy, a child of the supervisor."""
+    import _socket
+    import array
+
+    channel = _socket.socket(fileno=request)
+    folder, ancillary, _, _ = channel.recvmsg(4096, _socket.CMSG_SPACE(16))
+    channel.detach()
+    fds = array.array("i", ancillary[0][2]).tolist()
+    flushed(0)
+    # The copy is an orphan at once, and goes to the nearest ancestor that collects orphans: not to this process.
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 0)
+    middle = os.fork()
+    if middle == 0:
+        if os.fork() != 0:
+            os._exit(0)
+        return _become_copy(fds, folder)
+    os.waitpid(middle, 0)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    for fd in fds:
+        os.close(fd)
+    os.write(done, token + b"\0")
+    return request, done
+
+
+def _become_copy(fds: list[int], folder: bytes) -> tuple[int, int]:
+    request, done, out, err = fds
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.close(out)
+    os.close(err)
+    os.setsid()
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    os.chdir(folder)
+    return request, done

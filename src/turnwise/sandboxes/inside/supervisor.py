@@ -14,7 +14,16 @@ import time
 
 from turnwise.sandboxes.inside import files, kernel, python, shell, sql
 from turnwise.sandboxes.inside.frames import Control
-from turnwise.sandboxes.inside.processes import INTERRUPT_GRACE_S, Watch, Worker, kill_tree, start, sweep
+from turnwise.sandboxes.inside.processes import (
+    INTERRUPT_GRACE_S,
+    Stream,
+    Watch,
+    Worker,
+    children,
+    kill_tree,
+    start,
+    sweep,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # without enum, which would be loaded for `signal`
 
+BRANCH_S = 5.0
 _OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 
 
@@ -134,7 +144,7 @@ class Supervisor:
         return reply
 
     def _open_session(self, language: str) -> Worker:
-        request_read, request_write = os.pipe()
+        request_read, request_write = _channel_pair()
         done_read, done_write = os.pipe()
 
         def body() -> int:
@@ -159,6 +169,40 @@ class Supervisor:
             os.set_blocking(fd, False)
         worker.feed, worker.done = request_write, done_read
         return worker
+
+    def branch(self, request: Header, _body: bytes) -> Reply:
+        """Copy the process of a session into a new session, which goes on in another folder of the workspace."""
+        import _socket
+        import array
+
+        language = request["language"]
+        origin, key = self.sessions[f"{language}:{request['session']}"], f"{language}:{request['new']}"
+        request_read, request_write = _channel_pair()
+        done_read, done_write = os.pipe()
+        (out_read, out_write), (err_read, err_write) = os.pipe(), os.pipe()
+        token = os.urandom(python.TOKEN_BYTES // 2).hex().encode()
+        os.write(origin.feed, token + python.BRANCH.to_bytes(4, "big"))
+        channel = _socket.socket(fileno=origin.feed)
+        passed = array.array("i", [request_read, done_write, out_write, err_write]).tobytes()
+        folder = os.path.join(self.workdir, request["folder"]).encode()
+        channel.sendmsg([folder], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, passed)])
+        channel.detach()
+        ending = self.watches[f"{language}:{request['session']}"].until(time.monotonic() + BRANCH_S, token=token)
+        for fd in (request_read, done_write, out_write, err_write):
+            os.close(fd)
+        # The kernel says which process is new here; the session itself is not believed.
+        fresh = [pid for pid in children(os.getpid()) if pid not in self._known()]
+        if ending != "done" or len(fresh) != 1:
+            for fd in (request_write, done_read, out_read, err_read):
+                os.close(fd)
+            sweep(self._known())
+            return {"refused": "the session could not be copied"}, b""
+        for fd in (request_write, done_read, out_read, err_read):
+            fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK | fcntl.fcntl(fd, fcntl.F_GETFL))
+        worker = Worker(fresh[0], Stream(out_read, self.keep), Stream(err_read, self.keep), request_write)
+        worker.done = done_read
+        self.sessions[key], self.watches[key] = worker, Watch(self.control, worker, drain=self.drain)
+        return {}, b""
 
     def _interrupt(self, worker: Worker, watch: Watch, token: bytes) -> bool:
         """Interrupt the cell as Ctrl-C would; says whether the session survived."""
@@ -287,6 +331,7 @@ class Supervisor:
             "run": self.run,
             "exec": self.run,
             "cell": self.cell,
+            "branch": self.branch,
             "close_session": self.close_session,
             "read": self.read,
             "write": self.write,
@@ -309,6 +354,14 @@ class Supervisor:
             except OSError as error:
                 header, payload = {"refused": files.reason(error)}, b""
             self.control.send(header, payload)
+
+
+def _channel_pair() -> tuple[int, int]:
+    """Return the two ends of a channel that can carry descriptors."""
+    import _socket
+
+    worker, ours = _socket.socketpair()
+    return worker.detach(), ours.detach()
 
 
 def _cell_frame(language: str, token: bytes, code: bytes) -> bytes:
