@@ -32,7 +32,7 @@ def test_money_and_tokens_stop_a_run() -> None:
         watch = Watch(jobs(50), budget)
         assert watch.reason() is None
         for index in range(20):
-            watch.stored(won(index, yes=True), final=True)
+            watch.ended(won(index, yes=True), final=True)
         assert said in (watch.reason() or "")
 
 
@@ -48,7 +48,7 @@ def test_a_cost_limit_without_a_price_is_refused_rather_than_ignored() -> None:
     watch = Watch(jobs(5), Budget(cost=1.0))
     record = won(0, yes=True)
     unpriced = record.model_copy(update={"usage": record.usage.model_copy(update={"cost": None})})
-    watch.stored(unpriced, final=True)
+    watch.ended(unpriced, final=True)
     with pytest.raises(ConfigError, match="no known price"):
         watch.reason()
 
@@ -64,12 +64,12 @@ def test_tasks_count_in_their_fixed_order_whoever_ends_first() -> None:
     for order in itertools.permutations(range(4)):
         watch = Watch(jobs(4), until=Until("success", 0.1))
         for index in order:
-            watch.stored(won(index, yes=index % 2 == 0), final=True)
+            watch.ended(won(index, yes=index % 2 == 0), final=True)
         told.append(watch.sequence.interval)
     assert len(set(told)) == 1
     late = Watch(jobs(4), until=Until("success", 0.1))
     for index in (1, 2, 3):
-        late.stored(won(index, yes=True), final=True)
+        late.ended(won(index, yes=True), final=True)
     assert late.sequence.count == 0
 
 
@@ -78,10 +78,10 @@ def test_a_failure_holds_nobody_up_and_counts_for_nothing() -> None:
 
     watch = Watch(jobs(3), until=Until("success", 0.1))
     failed = episode("r", 0, 0, random.Random(0), failing=1.0)
-    watch.stored(failed, final=False)
-    watch.stored(won(1, yes=True), final=True)
+    watch.ended(failed, final=False)
+    watch.ended(won(1, yes=True), final=True)
     assert watch.sequence.count == 0
-    watch.stored(failed, final=True)
+    watch.ended(failed, final=True)
     assert watch.sequence.count == 1
 
 
@@ -95,7 +95,7 @@ def test_until_stops_once_enough_is_known_and_samples_of_a_task_count_once() -> 
         begun += 1
         index = job.task.data["n"]
         assert isinstance(index, int)
-        watch.stored(won(index, yes=index % 3 > 0, sample=job.place.sample), final=True)
+        watch.ended(won(index, yes=index % 3 > 0, sample=job.place.sample), final=True)
     assert 200 < begun < 800
     assert "success is known to ±0." in (watch.reason() or "")
     assert watch.sequence.count == begun // 2

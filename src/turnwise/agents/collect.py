@@ -4,6 +4,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
@@ -54,9 +55,27 @@ class Collected:
     retried: int = 0
     """Failed attempts that were followed by another."""
     stopped: str | None = None
-    """Why no further episode was begun, where ``stop`` said so."""
+    """Why no further episode was begun, where the watch said so."""
     episodes: list[Trajectory] = field(default_factory=list)
     """The final attempts, in the order they ended; only where there is no store to hold them."""
+
+
+class Watch(Protocol):
+    """Says when to begin no further episode. It is told of each the moment it ends, before the store has it."""
+
+    def ended(self, episode: Trajectory, *, final: bool) -> None:
+        """An attempt has ended; ``final`` unless it failed and is tried again."""
+
+    def reason(self) -> str | None:
+        """Say why no further episode is to begin; None: go on."""
+
+
+class _Unwatched:
+    def ended(self, episode: Trajectory, *, final: bool) -> None:
+        """Do nothing."""
+
+    def reason(self) -> str | None:
+        return None
 
 
 async def collect(
@@ -72,7 +91,7 @@ async def collect(
     progress: Progress | None = None,
     on_episode: Callable[[Trajectory], None] | None = None,
     backoff_s: float = 0.5,
-    stop: Callable[[], str | None] | None = None,
+    watch: Watch | None = None,
 ) -> Collected:
     """Make episodes, some at once, and store each as it ends.
 
@@ -92,7 +111,7 @@ async def collect(
         progress: Told of every stored attempt.
         on_episode: Called with every stored attempt, after it is durable.
         backoff_s: Seconds before the first retry; doubles with each.
-        stop: Asked before each episode; a reason ends the collection once the episodes under way have ended.
+        watch: Asked before each episode; a reason ends the collection once the episodes under way have ended.
 
     Raises:
         StoreError: The store cannot take a record; what it took before stays.
@@ -112,7 +131,7 @@ async def collect(
         progress=progress or Silent(),
         on_episode=on_episode,
         run_record=run,
-        stop=stop or (lambda: None),
+        watch=watch or _Unwatched(),
         done=Collected(total=len(jobs), resumed=len(jobs) - len(todo)),
     )
     with Shown(collection.progress, len(jobs), len(jobs) - len(todo)):
@@ -137,7 +156,7 @@ class _Collection:
     progress: Progress
     on_episode: Callable[[Trajectory], None] | None
     run_record: RunRecord | None
-    stop: Callable[[], str | None]
+    watch: Watch
     done: Collected
     answered: bool = False
 
@@ -159,7 +178,7 @@ class _Collection:
         slot = _Slot(self.make_env)
         try:
             for job in queue:
-                self.done.stopped = self.done.stopped or self.stop()
+                self.done.stopped = self.done.stopped or self.watch.reason()
                 if self.done.stopped:
                     return
                 await self._until_final(job, slot, send)
@@ -176,6 +195,7 @@ class _Collection:
             )
             self._stop_if_hopeless(episode.failure)
             final = not self._again(episode, tried)
+            self.watch.ended(episode, final=final)
             # Between an episode's end and its queueing nothing may be cancelled: it counts as finished.
             with anyio.CancelScope(shield=True):
                 await send.send(_Finished(episode=episode, final=final))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from turnwise.evals.data import RunData
-from turnwise.evals.intervals import mean, proportion
+from turnwise.evals.intervals import mean, proportion, unit
 from turnwise.evals.metrics import Estimate
 from turnwise.evals.statistics import bootstrap_ratio, cluster_sums
 from turnwise.trajectories.tables import EpisodeRow
@@ -94,7 +94,7 @@ def _slice(name: str, rows: Sequence[EpisodeRow]) -> Slice:
         tasks=len(set(tasks)),
         episodes=len(rows),
         success=Estimate.of(proportion([bool(row.success) for row in rows], tasks)),
-        score=Estimate.of(mean([row.score or 0.0 for row in rows], tasks)),
+        score=Estimate.of(unit(mean([row.score or 0.0 for row in rows], tasks))),
     )
 
 

@@ -50,6 +50,13 @@ def mean(values: Sequence[float], clusters: Sequence[str], level: float = LEVEL)
     return Interval(centre, centre - half, centre + half)
 
 
+def unit(interval: Interval) -> Interval:
+    """Cut an interval to [0, 1], where the quantity cannot lie outside."""
+    if interval.low is None or interval.high is None:
+        return interval
+    return Interval(interval.mean, max(0.0, interval.low), min(1.0, interval.high))
+
+
 def _variance(values: npt.NDArray[np.float64], clusters: Sequence[str]) -> float:
     """Variance of the mean, clustered; with one value a cluster it is the ordinary one."""
     _, index = np.unique(np.asarray(clusters), return_inverse=True)

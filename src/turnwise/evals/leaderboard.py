@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from turnwise.evals.data import RunData
 from turnwise.evals.efficiency import Efficiency, efficiency
-from turnwise.evals.intervals import mean, proportion
+from turnwise.evals.intervals import mean, proportion, unit
 from turnwise.evals.metrics import Estimate
 from turnwise.evals.statistics import paired
 
@@ -99,7 +99,7 @@ def _entry(run: RunData, above: int, below: int, runs: Sequence[RunData]) -> Ent
         scored=len(rows),
         failed=len(run.rows) - len(rows),
         success=Estimate.of(proportion([bool(row.success) for row in rows], tasks)),
-        score=Estimate.of(mean([row.score or 0.0 for row in rows], tasks)),
+        score=Estimate.of(unit(mean([row.score or 0.0 for row in rows], tasks))),
         efficiency=efficiency(run),
     )
 

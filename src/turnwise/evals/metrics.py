@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from turnwise.evals.intervals import Interval, mean, proportion
+from turnwise.evals.intervals import Interval, mean, proportion, unit
 from turnwise.trajectories.runs import RunRecord
 from turnwise.trajectories.store import Store
 from turnwise.trajectories.tables import EpisodeRow
@@ -115,7 +115,7 @@ def measure(rows: Sequence[EpisodeRow]) -> Metrics:
         n=len(rows),
         scored=len(scored),
         success=Estimate.of(proportion([bool(row.success) for row in scored], tasks)),
-        score=Estimate.of(mean([row.score or 0.0 for row in scored], tasks)),
+        score=Estimate.of(unit(mean([row.score or 0.0 for row in scored], tasks))),
         reward=Estimate.of(mean([row.reward or 0.0 for row in scored], tasks)),
         pass_at_k=_over_k(scored, pass_at_k),
         pass_hat_k=_over_k(scored, pass_hat_k),

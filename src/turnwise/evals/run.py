@@ -144,10 +144,10 @@ class Prepared:
             self.agent = _replay(store, self.wanted.replay)
         jobs = plan(self.tasks, run=run, samples=self.wanted.samples, seed=self.wanted.seed, panel=record.panel)
         jobs = shuffled(jobs, self.wanted.seed) if self.until else jobs
-        watch = Watch(jobs, self.wanted.budget, self.until, inner=progress)
+        watch = Watch(jobs, self.wanted.budget, self.until)
         watch.resume(store.rows(run, attempts=True) if stored else [])
         try:
-            return await collect(
+            done = await collect(
                 self.make_env,
                 self.agent,
                 jobs,
@@ -156,9 +156,13 @@ class Prepared:
                 limits=self.limits,
                 concurrency=self.wanted.concurrency,
                 retries=self.wanted.retries,
-                progress=watch,
-                stop=watch.reason,
+                progress=progress,
+                watch=watch,
             )
+            if done.stopped:
+                # Stopped before its first episode a run is still a run: empty, and to be resumed.
+                store.add_run(record)
+            return done
         finally:
             await self.agent.aclose()
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from turnwise.agents.jobs import Job
-from turnwise.agents.progress import Progress, Silent
 from turnwise.errors import ConfigError
 from turnwise.evals.sequential import ConfidenceSequence, Until
-from turnwise.trajectories.records import Trajectory, Turn, stable_seed
+from turnwise.trajectories.records import Trajectory, stable_seed
 from turnwise.trajectories.tables import EpisodeRow
 
 
@@ -36,13 +35,12 @@ class Budget:
 
 
 class Watch:
-    """Watches a run and says when to begin no further episode; it passes on all that a progress bar is told.
+    """Watches a run and says when to begin no further episode.
 
     Args:
         jobs: The run's episodes in the order they are begun; with ``until`` the order of ``shuffled``.
         budget: What the run may take.
         until: When enough is known.
-        inner: The progress to pass on to.
         clock: Seconds from anywhere.
     """
 
@@ -52,10 +50,9 @@ class Watch:
         budget: Budget | None = None,
         until: Until | None = None,
         *,
-        inner: Progress | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._budget, self._until, self._inner, self._clock = budget or Budget(), until, inner or Silent(), clock
+        self._budget, self._until, self._clock = budget or Budget(), until, clock
         self._cost, self._tokens, self._began, self._unpriced = 0.0, 0, clock(), False
         self.sequence = ConfidenceSequence()
         self._tasks = list(dict.fromkeys(job.task.key for job in jobs))
@@ -70,7 +67,7 @@ class Watch:
         for row in rows:
             self._spend(row.cost, row.prompt_tokens + row.completion_tokens)
             if row.scored:
-                self._ended(row.task_key, self._number(row.success, row.score))
+                self._settle(row.task_key, self._number(row.success, row.score))
 
     def reason(self) -> str | None:
         """Say why no further episode is to begin; None: go on."""
@@ -78,7 +75,10 @@ class Watch:
         if budget.cost is not None and self._cost >= budget.cost:
             return f"the run has cost ${self._cost:.4f} of ${budget.cost:g}"
         if budget.cost is not None and self._unpriced:
-            raise ConfigError("the run is limited by cost and its model has no known price: give one in prices")
+            raise ConfigError(
+                "the run is limited by cost and its model has no known price: set the agent's prices, for example "
+                """--agent-set 'prices={"MODEL": {"input": 0.2, "output": 0.6}}' (US dollars for a million tokens)"""
+            )
         if budget.tokens is not None and self._tokens >= budget.tokens:
             return f"the run has used {self._tokens:,} of {budget.tokens:,} tokens"
         if budget.seconds is not None and self._clock() - self._began >= budget.seconds:
@@ -87,12 +87,20 @@ class Watch:
             return f"{until.quantity} is known to ±{self.sequence.half_width:.3f} after {self.sequence.count} tasks"
         return None
 
+    def ended(self, episode: Trajectory, *, final: bool) -> None:
+        """Count an attempt that has ended."""
+        usage = episode.usage
+        self._spend(usage.cost, usage.prompt_tokens + usage.completion_tokens)
+        if final:
+            value = self._number(episode.success, episode.score) if episode.scored else None
+            self._settle(episode.task_key, value)
+
     def _spend(self, cost: float | None, tokens: int) -> None:
         self._cost += cost or 0.0
         self._tokens += tokens
         self._unpriced |= cost is None and tokens > 0
 
-    def _ended(self, task: str, value: float | None) -> None:
+    def _settle(self, task: str, value: float | None) -> None:
         """Count an episode; feed the sequence the tasks that are complete, in their fixed order and no other.
 
         Short episodes end first: taking tasks as they come would favour those that end soon.
@@ -108,29 +116,6 @@ class Watch:
 
     def _number(self, success: bool | None, score: float | None) -> float:
         return float(bool(success)) if self._until is None or self._until.quantity == "success" else score or 0.0
-
-    # What a progress is told.
-
-    def begin(self, total: int, done: int) -> None:
-        """Pass on."""
-        self._inner.begin(total, done)
-
-    def turned(self, turn: Turn) -> None:
-        """Pass on."""
-        self._inner.turned(turn)
-
-    def stored(self, episode: Trajectory, *, final: bool) -> None:
-        """Count, and pass on."""
-        usage = episode.usage
-        self._spend(usage.cost, usage.prompt_tokens + usage.completion_tokens)
-        if final:
-            value = self._number(episode.success, episode.score) if episode.scored else None
-            self._ended(episode.task_key, value)
-        self._inner.stored(episode, final=final)
-
-    def end(self) -> None:
-        """Pass on."""
-        self._inner.end()
 
 
 def shuffled(jobs: Sequence[Job], seed: int) -> list[Job]:
