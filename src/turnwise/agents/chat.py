@@ -232,7 +232,7 @@ def _tokens(got: Completion, shown: Shown) -> TurnTokens | None:
         prompt_ids=got.prompt_ids,
         completion_ids=got.completion_ids,
         logprobs=got.logprobs if known else None,
-        pieces=got.pieces if got.pieces is not None and len(got.pieces) == len(got.completion_ids) else None,
+        pieces=got.pieces,
         rewritten=shown.rewritten,
     )
 

@@ -319,10 +319,11 @@ def _marked(tokens: TurnTokens | None, spans: tuple[tuple[int, int], ...], text:
     """Mark the tokens that the policy wrote in the environment's place, which must not be trained."""
     if tokens is None or not spans:
         return tokens
-    if tokens.pieces is None:
+    pieces = tokens.pieces() if tokens.pieces else None
+    if pieces is None or len(pieces) != len(tokens.completion_ids):
         raise AgentError("the policy writes in the environment's place, but the server tells no text per token")
     try:
-        return replace(tokens, own=token_ranges(text, spans, tokens.pieces))
+        return replace(tokens, own=token_ranges(text, spans, pieces))
     except ValueError as error:
         raise AgentError(f"cannot tell which tokens stand in the environment's place: {error}") from error
 

@@ -3,7 +3,7 @@
 Text that the policy sampled is never tokenised again: what the server says it read and wrote is what is kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,8 +26,8 @@ class TurnTokens:
     completion_ids: Sequence[int]
     logprobs: Sequence[float] | None = None
     """One per completion token, nats."""
-    pieces: Sequence[bytes] | None = None
-    """The bytes of each completion token, which tell where in the text it lies."""
+    pieces: Callable[[], Sequence[bytes] | None] | None = None
+    """Tells the bytes of each completion token, and so where in the text it lies; called only where that matters."""
     own: Sequence[tuple[int, int]] = ()
     """Half-open ranges of completion tokens that the policy wrote in the environment's place."""
     rewritten: Rewritten | None = None

@@ -1,8 +1,9 @@
 """What a chat endpoint answered, read out of its JSON once."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import JsonValue
@@ -35,8 +36,8 @@ class Completion:
     prompt_ids: Sequence[int] | None = None
     completion_ids: Sequence[int] | None = None
     logprobs: Sequence[float] | None = None
-    pieces: Sequence[bytes] | None = None
-    """The bytes of each sampled token, where the server tells log-probs."""
+    pieces: Callable[[], Sequence[bytes] | None] | None = None
+    """Tells the bytes of each sampled token; they are read only where they are needed."""
     seconds: float = 0.0
     """From sending the request that was answered to its last byte."""
     waited: float = 0.0
@@ -70,7 +71,7 @@ def read(body: object) -> Completion:
         prompt_ids=_ids(body.get("prompt_token_ids")),
         completion_ids=_ids(choice.get("token_ids")),
         logprobs=_logprobs(choice.get("logprobs")),
-        pieces=_pieces(choice.get("logprobs")),
+        pieces=partial(_pieces, choice.get("logprobs")),
     )
 
 

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from pydantic import JsonValue
@@ -91,6 +92,7 @@ class TokenModel:
             prompt_ids=prompt,
             completion_ids=answer.token_ids,
             logprobs=answer.logprobs,
+            pieces=partial(pieces_of, self.chat.tokenizer, answer.token_ids),
             seconds=time.perf_counter() - started,
         )
 
@@ -114,6 +116,23 @@ class TokenModel:
             # The template rewrote what came before: the prompt is rendered anew and opens a new sequence.
             self.drifts += 1
             return None
+
+
+def pieces_of(tokenizer: Any, ids: Sequence[int]) -> list[bytes]:
+    """Return the bytes of each token; a character made of several tokens belongs to its last one.
+
+    Each token is decoded after the one before it, since some tokenizers drop a blank at the beginning of a text.
+    """
+    pieces, prefix, read = list[bytes](), 0, 0
+    for end in range(1, len(ids) + 1):
+        before = tokenizer.decode(list(ids[prefix:read]), skip_special_tokens=True)
+        now = tokenizer.decode(list(ids[prefix:end]), skip_special_tokens=True)
+        if len(now) <= len(before) or now.endswith("\ufffd"):
+            pieces.append(b"")
+            continue
+        pieces.append(now[len(before) :].encode())
+        prefix, read = read, end
+    return pieces
 
 
 _CALL = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)

@@ -43,7 +43,7 @@ class OwnAgent(Agent):
 
     async def act(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> Generation:
         count = len(self.pieces or [b""] * 9)
-        tokens = TurnTokens(prompt_ids=[1, 2], completion_ids=list(range(10, 10 + count)), pieces=self.pieces)
+        tokens = TurnTokens(prompt_ids=[1, 2], completion_ids=list(range(10, 10 + count)), pieces=lambda: self.pieces)
         return Generation(action=Action(text=TEXT), tokens=tokens)
 
 
