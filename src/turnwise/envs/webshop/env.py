@@ -69,12 +69,17 @@ class WebShopEnv(ToolEnv):
 
     async def begin(self) -> Observation | str:
         """Open the shop on its search page."""
-        self.goal = _goal(self.task)
+        _goal(self.task)
         self.shop = Shop(catalogue.load(self.data.catalogue, self.data.digest))
         self._outcome: Outcome | None = None
         if self.config.interface == "tools":
             return f"{self.task.instruction}\n\n{self._page()}"
         return self._page()
+
+    @property
+    def goal(self) -> Goal:
+        """What the grader wants; read anew each time, since a thousand idle episodes need not each hold one."""
+        return _goal(self.task)
 
     def state(self) -> JsonValue:
         """Return where the shopper is."""
@@ -246,9 +251,7 @@ class WebShopEnv(ToolEnv):
         plain, over = snapshot.state
         assert isinstance(plain, list)
         assert over is None or isinstance(over, str)
-        changed = self._task is not task
         self.resume(snapshot, task, StopReason(over) if over else None)
-        self.goal = _goal(task) if changed else self.goal
         self.shop = Shop(catalogue.load(self.data.catalogue, self.data.digest), State.of(plain))
         self._outcome = None
 

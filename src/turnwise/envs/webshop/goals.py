@@ -160,7 +160,7 @@ def shop() -> TaskSet:
 def adversarial() -> TaskSet:
     """The panel ``webshop/adversarial``: 100 tasks where a cheap product of the right kind earns most.
 
-    One attribute or two, a loose price, no option, and siblings that miss one thing.
+    Three attributes in other words than the catalogue's, an option, a price, and siblings that miss one thing.
     """
-    knobs = ShopKnobs(levels=(2, 3), options=0, price=1.0, closeness=1, synonyms=1.0)
+    knobs = ShopKnobs(levels=(4,), options=1, synonyms=1.0)
     return ShopTasks(knobs).panel({"test": 100}, seed=2, name="webshop/adversarial")
