@@ -11,6 +11,7 @@ from turnwise.envs.sql.compare import Comparison, comparison
 from turnwise.envs.sql.databases import Table
 from turnwise.envs.sql.display import ROWS, plan_text, schema_text, search_text, table_text, tables_text
 from turnwise.envs.sql.generate.world import identifier
+from turnwise.envs.sql.pgbackend import PostgresReader, PostgresWriter
 from turnwise.envs.sql.pool import ask
 from turnwise.envs.sql.rewards import PRESETS, check_weights, parts
 from turnwise.envs.sql.worker.limits import Limits
@@ -29,6 +30,10 @@ WRITING = ("tables", "schema", "sample", "search_values", "query", "execute", "d
 class SqlConfig(EnvConfig):
     """Settings of the ``sql`` environment."""
 
+    engine: Literal["sqlite", "postgres"] = "sqlite"
+    """What runs the statements. ``postgres``: the server that ``$TURNWISE_SQL_DSN`` names."""
+    seconds: float = 10.0
+    """Seconds a statement may take on PostgreSQL, whose work cannot be counted."""
     steps: int = 30_000_000
     """Instructions of SQLite's virtual machine that one statement may take."""
     value_bytes: int = 100_000
@@ -38,7 +43,11 @@ class SqlConfig(EnvConfig):
 
     def limits(self) -> dict[str, Any]:
         """Return the limits a worker is given."""
-        return Limits(steps=self.steps, value_bytes=self.value_bytes, rows=self.rows).to_json()
+        limits = Limits(steps=self.steps, value_bytes=self.value_bytes, rows=self.rows).to_json()
+        if self.engine == "sqlite":
+            return limits
+        bounds = {"rows": self.rows, "result_bytes": limits["result_bytes"], "seconds": self.seconds}
+        return {**bounds, "sqlite": limits}
 
 
 class SqlData(BaseModel):
@@ -50,7 +59,6 @@ class SqlData(BaseModel):
     """Content digest of the database image."""
     name: str = "database"
     """What the database is called."""
-    engine: Literal["sqlite"] = "sqlite"
     mode: Literal["read", "write"] = "read"
     """``read``: a query is submitted. ``write``: the database is changed, and graded on what it holds in the end."""
     compare: str = "default"
@@ -213,7 +221,9 @@ class SqlEnv(ToolEnv):
     # Snapshots copy the state: no statement is run again.
 
     async def snapshot(self) -> Snapshot:
-        """Return history, state and, for a writing task, the log of changes."""
+        """Return history, state and, for a writing task, the log of changes; on PostgreSQL the history only."""
+        if self.config.engine == "postgres":
+            return await super().snapshot()
         log = await self._open_backend.export()
         state: dict[str, JsonValue] = {
             "submitted": self._submitted,
@@ -225,6 +235,9 @@ class SqlEnv(ToolEnv):
 
     async def restore(self, snapshot: Snapshot, task: Task) -> None:
         """Continue from a snapshot, on a copy of its state."""
+        if self.config.engine == "postgres":
+            await super().restore(snapshot, task)
+            return
         state = snapshot.state
         if not isinstance(state, dict):
             raise EnvError("cannot restore: the snapshot holds no state of this environment")
@@ -289,6 +302,9 @@ class SqlEnv(ToolEnv):
 
     async def _open(self, log: bytes = b"") -> Backend:
         limits = self.config.limits()
+        if self.config.engine == "postgres":
+            backend = PostgresWriter if self.data.mode == "write" else PostgresReader
+            return await backend(self.data.database, limits).open()
         if self.data.mode == "write":
             return await SqliteWriter.open(self.data.database, limits, log)
         return await SqliteReader.open(self.data.database, limits)
@@ -345,18 +361,18 @@ class SqlEnv(ToolEnv):
         return rule
 
     def _first_message(self) -> str:
-        held = self._open_backend.catalog
+        held, engine = self._open_backend.catalog, {"sqlite": "SQLite", "postgres": "PostgreSQL"}[self.config.engine]
         evidence = f"\nRemark: {self.data.evidence}" if self.data.evidence else ""
         told = {"nothing": "", "names": tables_text(held), "schema": "\n".join(schema_text(table) for table in held)}
         shown = f"\n\n{told[self.data.show]}" if told[self.data.show] else ""
         head = f"{self.task.instruction}{evidence}{shown}\n\n"
         if self.data.mode == "write":
             return (
-                f"{head}Change the SQLite database {self.data.name!r} so: look around with the tools, run statements "
+                f"{head}Change the {engine} database {self.data.name!r} so: look around with the tools, run statements "
                 "with execute, then call done. What the tables hold in the end is compared; change nothing else."
             )
         return (
-            f"{head}The SQLite database {self.data.name!r} holds the answer. Look around with the tools, then call "
+            f"{head}The {engine} database {self.data.name!r} holds the answer. Look around with the tools, then call "
             "submit with one SELECT statement whose result is exactly the answer: all rows and columns asked for, no "
             "others. The statement is run, also on other contents of the same tables, so listing literal values is no "
             f"answer. {self._manner()}"

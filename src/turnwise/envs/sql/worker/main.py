@@ -15,7 +15,7 @@ from turnwise.envs.sql.worker.catalog import catalog, search
 from turnwise.envs.sql.worker.engine import Images, Result
 from turnwise.envs.sql.worker.frames import pack, receive
 from turnwise.envs.sql.worker.limits import Limits
-from turnwise.envs.sql.worker.parse import constants, linking, ngrams
+from turnwise.envs.sql.worker.parse import constants, linking, ngrams, to_postgres
 from turnwise.envs.sql.worker.variant import build_variant
 from turnwise.envs.sql.worker.view import BASE, committed_length, contents, make_wal_image, run_in_view, state
 
@@ -35,6 +35,10 @@ class Worker:
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer one request."""
+        if request["op"].startswith("pg_"):
+            from turnwise.envs.sql.worker.pgops import answer
+
+            return answer(request, _partial)
         operation = getattr(self, f"do_{request['op']}")
         reply: dict[str, Any] = operation(request)
         return reply
@@ -86,6 +90,10 @@ class Worker:
     def do_constants(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return what the columns of some queries are compared with."""
         return {"found": [pair for sql in request["queries"] for pair in constants(sql, request["dialect"])]}
+
+    def do_translate(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Translate a statement for PostgreSQL."""
+        return {"sql": to_postgres(request["sql"])}
 
     def do_wal_image(self, request: dict[str, Any]) -> dict[str, Any]:
         """Copy an image and put it into WAL mode."""

@@ -53,6 +53,21 @@ def constants(sql: str, dialect: str) -> list[tuple[str, Any]]:
     return found
 
 
+def to_postgres(sql: str) -> str | None:
+    """Translate a statement from SQLite's dialect: names fall to lower case, LIKE ignores case as SQLite's does."""
+    from sqlglot import expressions as exp
+
+    tree = _parsed(sql, "sqlite")
+    if tree is None:
+        return None
+    for like in list(tree.find_all(exp.Like)):
+        like.replace(exp.ILike(this=like.this, expression=like.expression))
+    for name in tree.find_all(exp.Identifier):
+        name.set("this", name.this.lower())
+    text: str = tree.sql(dialect="postgres")
+    return text
+
+
 def _values(node: Any) -> list[Any]:
     from sqlglot import expressions as exp
 
