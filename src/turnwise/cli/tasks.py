@@ -102,7 +102,9 @@ def make(
     out: Out,
     *,
     size: Annotated[list[str] | None, typer.Option(help="Tasks per split: train=300; may be repeated.")] = None,
+    n: Annotated[int | None, typer.Option(help="Tasks in all, over the generator's splits.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Where the tasks come from.")] = 0,
+    db: Annotated[str | None, typer.Option(help="The knob db of generators that read a database.")] = None,
     knob: Annotated[list[str] | None, typer.Option("--set", help="A knob: key=value.")] = None,
     name: Annotated[str | None, typer.Option(help="The panel's name.")] = None,
 ) -> None:
@@ -110,12 +112,25 @@ def make(
 
     Examples:
         turnwise tasks make sql --out mine.jsonl --size train=300 --size test=100 --seed 7 --set joins=2
+
+        turnwise tasks make sql --db my.sqlite --n 500 --seed 1 --out mine.jsonl
     """
-    sizes = settings(size) or {"train": 100}
+    if size and n:
+        raise ConfigError("--size and --n exclude each other: give the tasks of each split, or of all together")
+    made = make_generator(generator, **settings(knob), **({"db": db} if db is not None else {}))
+    sizes = settings(size) or (_shared_out(n, made.SPLITS) if n else {"train": 100})
     for split, count in sizes.items():
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise ConfigError(f"--size {split}={count}: a size is a number of tasks, at least 1")
-    _save(make_generator(generator, **settings(knob)).panel(sizes, seed=seed, name=name), out)
+    _save(made.panel(sizes, seed=seed, name=name), out)
+
+
+def _shared_out(n: int, shares: dict[str, int]) -> dict[str, int]:
+    """Divide n tasks over the splits by their shares; the first takes what is left."""
+    total = sum(shares.values())
+    sizes = {split: n * share // total for split, share in shares.items()}
+    sizes[next(iter(sizes))] += n - sum(sizes.values())
+    return {split: size for split, size in sizes.items() if size}
 
 
 @app.command("import")

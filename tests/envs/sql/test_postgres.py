@@ -15,7 +15,7 @@ from turnwise.envs import Action, Status, ToolCall
 from turnwise.envs.sql import CHINOOK, SqlConfig, SqlEnv, pool
 from turnwise.envs.types import StepResult
 from turnwise.errors import ConfigError
-from turnwise.tasks import Task, load_panel
+from turnwise.tasks import Task, load_panel, make_generator
 
 BINARIES = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
 pytest.importorskip("psycopg")
@@ -252,6 +252,38 @@ def test_the_panel_scores_alike() -> None:
 @pytest.mark.slow
 def test_the_whole_panel_scores_alike() -> None:
     check_scores(list(load_panel("sql/chinook", "test")))
+
+
+def test_tasks_from_a_schema_of_ones_own(server: str) -> None:
+    """A user's database is read, never changed, and its tasks run on either engine."""
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE shop")
+    own = server.replace("dbname=postgres", "dbname=shop")
+
+    def checksum() -> str:
+        with psycopg.connect(own) as connection:
+            sql = "SELECT md5(string_agg(t::text, '|' ORDER BY id)) || (SELECT count(*) FROM sale) FROM sale t"
+            return str(connection.execute(sql).fetchone())
+
+    with psycopg.connect(own, autocommit=True) as connection:
+        connection.execute("CREATE TABLE shop (id int PRIMARY KEY, city text NOT NULL)")
+        connection.execute(
+            "CREATE TABLE sale (id serial PRIMARY KEY, shop int REFERENCES shop, amount numeric(8,2), at timestamp)"
+        )
+        connection.execute("INSERT INTO shop SELECT i, 'city ' || i FROM generate_series(1, 9) i")
+        connection.execute(
+            "INSERT INTO sale (shop, amount, at) "
+            "SELECT 1 + i % 7, i * 1.37, timestamp '2024-01-01' + i * interval '1 day' FROM generate_series(1, 200) i"
+        )
+    before = checksum()
+    uri = f"postgresql:///shop?host={server.split(maxsplit=1)[0].removeprefix('host=')}&user=turnwise"
+    tasks = list(make_generator("sql", db=uri).generate(8, seed=1))
+    assert all("host=" not in str(task.source) for task in tasks)
+    assert scores(tasks, SqlConfig(), wrong=False) == [1.0] * 8
+    assert scores(tasks[:3], CONFIG, wrong=False) == [1.0] * 3
+    assert checksum() == before
 
 
 def test_a_server_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import anyio.to_thread
 
 from turnwise.envs.sql.pool import ask, ask_now
-from turnwise.errors import TaskError
+from turnwise.errors import EnvError, TaskError
 from turnwise.tasks import assets
 
 DATA = Path(__file__).parent / "data"
@@ -149,3 +149,30 @@ def _backup(source: Path, copy: Path) -> None:
             writer.close()
     except sqlite3.Error as error:
         raise TaskError(f"{source}: cannot be read as a SQLite database: {error}") from error
+
+
+def put_postgres(dsn: str, schema: str = "public") -> str:
+    """Copy the tables of a PostgreSQL schema into an image and return its digest; the database is only read.
+
+    Args:
+        dsn: ``postgresql://…``; it is not kept.
+        schema: The schema whose tables are copied.
+
+    Raises:
+        TaskError: The server cannot be reached or the schema not be read.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        target = f"{directory}/copy.sqlite"
+        try:
+            ask_now({"op": "copy_schema", "dsn": dsn, "schema": schema, "target": target})
+        except EnvError as error:
+            raise TaskError(f"the PostgreSQL database could not be read: {str(error).split(': ', 2)[-1]}") from None
+        return assets.put(target)
+
+
+def put_renamed(digest: str) -> tuple[str, dict[str, str]]:
+    """Make an image whose tables and columns have codes for names; return its digest and the codes."""
+    with tempfile.TemporaryDirectory() as directory:
+        target = f"{directory}/renamed.sqlite"
+        codes = ask_now({"op": "rename", "image": image(digest), "target": target})["codes"]
+        return assets.put(target), codes

@@ -1,12 +1,14 @@
 """The generator: draws questions about a database and keeps those whose gold can be trusted."""
 
 import random
+import re
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_serializer
 
 from turnwise.envs.sql.compare import comparison
-from turnwise.envs.sql.databases import CHINOOK, catalog_now, put_database
+from turnwise.envs.sql.databases import CHINOOK, catalog_now, put_database, put_postgres, put_renamed
 from turnwise.envs.sql.generate.changes import Change, ask_change
 from turnwise.envs.sql.generate.prove import SqliteLab, fit_variants, stable, trivial
 from turnwise.envs.sql.generate.questions import KINDS, Asker, Draft
@@ -18,6 +20,7 @@ from turnwise.errors import TaskError
 from turnwise.tasks.base import Task
 from turnwise.tasks.generate import Generator
 
+_NAME = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[A-Za-z_]\w*")
 PATIENCE = 12
 """Drafts of one kind before another kind is drawn: kinds that often fail their proof stay as frequent as others."""
 
@@ -28,7 +31,11 @@ class SqlKnobs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     db: str = "chinook"
-    """``chinook``, or the path of a SQLite file."""
+    """``chinook``, the path of a SQLite file, or ``postgresql://…``: a schema there is copied, and only read."""
+    schema_name: str = "public"
+    """The PostgreSQL schema."""
+    names: Literal["plain", "codes"] = "plain"
+    """``codes``: tables and columns have meaningless names; which is which must be found out from the contents."""
     kinds: str = ",".join(KINDS)
     """Kinds of questions, with commas between."""
     filters: int = Field(default=2, ge=1, le=4)
@@ -44,6 +51,11 @@ class SqlKnobs(BaseModel):
     show: Literal["nothing", "names", "schema"] = "nothing"
     """What the first message tells of the tables; the agent must ask for the rest."""
 
+    @field_serializer("db")
+    def _without_secrets(self, db: str) -> str:
+        """Show a DSN without user, password and parameters: the knobs become part of each task's source."""
+        return re.sub(r"//[^/]*@", "//", db.partition("?")[0]) if "://" in db else db
+
 
 class SqlGenerator(Generator):
     """Draws questions with their gold queries from any SQLite database."""
@@ -57,13 +69,24 @@ class SqlGenerator(Generator):
         """Look at the database."""
         knobs: SqlKnobs = self.knobs
         self._kinds = [kind.strip() for kind in knobs.kinds.split(",") if kind.strip()]
+        if knobs.mode == "write" and knobs.names == "codes":
+            raise TaskError("knob names: codes are for questions; changes need names=plain")
         unknown = [kind for kind in self._kinds if kind not in KINDS]
         if unknown or not self._kinds:
             raise TaskError(f"knob kinds: {unknown or 'none'}: there are {', '.join(KINDS)}")
-        self._database = CHINOOK if knobs.db == "chinook" else put_database(knobs.db)
-        self._title = "chinook" if knobs.db == "chinook" else knobs.db.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-        self._world: World = sqlite_world(self._database)
+        source = self._source()
+        self._world: World = sqlite_world(source)
+        self._database, self._codes = (source, {}) if knobs.names == "plain" else put_renamed(source)
         self._lab = SqliteLab(self._database)
+
+    def _source(self) -> str:
+        db = self.knobs.db
+        self._title = "chinook" if db == "chinook" else db.partition("?")[0].rsplit("/", 1)[-1].rsplit(".", 1)[0]
+        if db == "chinook":
+            return CHINOOK
+        if db.startswith(("postgresql://", "postgres://")):
+            return put_postgres(db, self.knobs.schema_name)
+        return put_database(db)
 
     def draw(self, rng: random.Random) -> Task | None:
         """Draw one question; None if it is trivial or its gold cannot be trusted."""
@@ -73,7 +96,7 @@ class SqlGenerator(Generator):
             return self._draw_change(asker)
         kind = KINDS[rng.choice(self._kinds)]
         for _ in range(PATIENCE):
-            draft = kind(asker)
+            draft = self._coded(kind(asker))
             seeds = self._proved(draft) if draft else None
             if draft and seeds:
                 return self._task(draft, seeds)
@@ -82,6 +105,12 @@ class SqlGenerator(Generator):
     def identity(self, task: Task) -> str:
         """Return the gold: two wordings of it are one question."""
         return str(task.gold.get("sql") or task.gold["statements"])
+
+    def _coded(self, draft: Draft | None) -> Draft | None:
+        """Put the codes in the place of the names, where the database has them."""
+        if draft is None or not self._codes:
+            return draft
+        return replace(draft, sql=with_codes(draft.sql, self._codes), bare=with_codes(draft.bare, self._codes))
 
     def _proved(self, draft: Draft) -> tuple[int, ...] | None:
         rule = comparison()
@@ -125,7 +154,8 @@ class SqlGenerator(Generator):
         return data | ({"show": self.knobs.show} if self.knobs.show != "nothing" else {})
 
     def _tables(self, sql: str) -> list[str]:
-        return sorted({entity.name for entity in self._world.entities if entity.name in sql})
+        names = (self._codes.get(entity.name.lower(), entity.name) for entity in self._world.entities)
+        return sorted({name for name in names if name in sql})
 
     def _task(self, draft: Draft, seeds: tuple[int, ...]) -> Task:
         data, tables = self._data(), self._tables(draft.sql)
@@ -138,6 +168,17 @@ class SqlGenerator(Generator):
             difficulty=min(draft.level, 5),
             tags=(draft.kind,),
         )
+
+
+def with_codes(sql: str, codes: dict[str, str]) -> str:
+    """Replace the names in a query of ours by their codes; texts stay."""
+    return _NAME.sub(lambda match: _code(match[0], codes), sql)
+
+
+def _code(token: str, codes: dict[str, str]) -> str:
+    if token.startswith("'"):
+        return token
+    return codes.get(token.strip('"').lower(), token)
 
 
 def gold_actions(sql: str, tables: list[str], *, write: bool = False) -> list[JsonValue]:

@@ -14,12 +14,17 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYWORDS = frozenset(
     """
-    all and as asc between by case cast check column commit constraint create cross current_date default
-    delete desc distinct drop else end escape except exists for foreign from full group having in index
-    inner insert intersect into is join key left like limit natural not null of offset on or order outer
-    primary references right row rows select set table then to transaction trigger union unique update
-    user using values view when where with
-    """.split()  # noqa: SIM905 - a list of seventy words reads better so
+    abort action add after all alter always analyze and as asc attach autoincrement before begin between by
+    cascade case cast check collate column commit conflict constraint create cross current current_date
+    current_time current_timestamp database default deferrable deferred delete desc detach distinct do drop each
+    else end escape except exclude exclusive exists explain fail filter first following for foreign from full
+    generated glob group groups having if ignore immediate in index indexed initially inner insert instead
+    intersect into is isnull join key last left like limit match materialized natural no not nothing notnull null
+    nulls of offset on or order others outer over partition plan pragma preceding primary query raise range
+    recursive references regexp reindex release rename replace restrict returning right rollback row rows
+    savepoint select set table temp temporary then ties to transaction trigger unbounded union unique update user
+    using vacuum values view virtual when where window with without
+    """.split()  # noqa: SIM905 - a long list of words reads better so
 )
 SAMPLED = 60
 

@@ -90,7 +90,7 @@ def _open_image(path: str, limits: Limits) -> tuple[sqlite3.Connection, Guard]:
     uri = f"file:{quote(path)}?mode=ro&immutable=1"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=0)
     connection.text_factory = _text
-    for pragma in ("query_only=1", "temp_store=MEMORY", "trusted_schema=0", f"hard_heap_limit={limits.heap_bytes}"):
+    for pragma in ("query_only=1", "temp_store=MEMORY", f"hard_heap_limit={limits.heap_bytes}"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     return connection, Guard(connection, limits)

@@ -12,6 +12,7 @@ from typing import Any
 
 from turnwise.envs.sql.compare import Comparison, cell_precision, cell_recall, score, tuple_cardinality
 from turnwise.envs.sql.worker.catalog import catalog, search
+from turnwise.envs.sql.worker.convert import copy_schema, rename_all
 from turnwise.envs.sql.worker.engine import Images, Result
 from turnwise.envs.sql.worker.frames import pack, receive
 from turnwise.envs.sql.worker.limits import Limits
@@ -94,6 +95,15 @@ class Worker:
     def do_translate(self, request: dict[str, Any]) -> dict[str, Any]:
         """Translate a statement for PostgreSQL."""
         return {"sql": to_postgres(request["sql"])}
+
+    def do_rename(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Copy an image and give its tables and columns codes for names."""
+        return {"codes": rename_all(request["image"], request["target"])}
+
+    def do_copy_schema(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Copy a PostgreSQL schema into a SQLite file."""
+        copy_schema(request["dsn"], request["schema"], request["target"])
+        return {}
 
     def do_wal_image(self, request: dict[str, Any]) -> dict[str, Any]:
         """Copy an image and put it into WAL mode."""

@@ -50,7 +50,6 @@ def open_view(directory: str, limits: Limits) -> tuple[sqlite3.Connection, Guard
         "synchronous=OFF",
         "foreign_keys=ON",
         "temp_store=MEMORY",
-        "trusted_schema=0",
         f"hard_heap_limit={limits.heap_bytes}",
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
