@@ -110,7 +110,7 @@ def test_stored_episodes_are_credited_again_beside_the_run(capsys: pytest.Captur
     path = stored(tmp_path / "episodes.db", episodes())
     with Store.open(path) as store:
         before = [episode.model_dump_json() for episode in store.episodes("r")]
-    ran = turnwise(capsys, "credit", f"{path}:r", "--method", "gigpo", "--vs", "grpo", "--json")
+    ran = turnwise(capsys, "credit", "r", "--store", path, "--method", "gigpo", "--vs", "grpo", "--json")
     got = json.loads(ran.out)
     assert [(row["why"].split()[0]) for row in got["lacking"]] == ["not"]
     with Store.open(path) as store:
@@ -121,10 +121,12 @@ def test_stored_episodes_are_credited_again_beside_the_run(capsys: pytest.Captur
     mine = next(row for row in rows if row.method == "gigpo")
     values = [a["value"] for a in got["advantages"] if a["trajectory"] == mine.episode_id]
     assert mine.advantages == pytest.approx(values)
-    weighted = turnwise(capsys, "credit", path, "--weights", '{"outcome": 2, "step": 0}', "--no-save", "--json")
+    weighted = turnwise(
+        capsys, "credit", "r", "--store", path, "--weights", '{"outcome": 2, "step": 0}', "--no-save", "--json"
+    )
     first = json.loads(weighted.out)["returns"][0]
     assert first["value"] == 2.0
-    assert "left out" in turnwise(capsys, "credit", path, "--no-save").out
+    assert "left out" in turnwise(capsys, "credit", "r", "--store", path, "--no-save").out
 
 
 def test_exported_episodes_are_rows_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -191,12 +193,12 @@ def test_a_wrong_file_is_one_clear_line(
 
 
 def test_what_is_missing_is_one_clear_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert_one_clear_line(turnwise(capsys, "credit"), "give either --input")
+    assert_one_clear_line(turnwise(capsys, "credit"), "give either a run")
     assert_one_clear_line(turnwise(capsys, "credit", "--input", tmp_path / "none.jsonl"), "cannot read")
-    assert_one_clear_line(turnwise(capsys, "credit", tmp_path / "none.db"), "none.db")
+    assert_one_clear_line(turnwise(capsys, "credit", "r", "--store", tmp_path / "none.db"), "none.db")
     path = stored(tmp_path / "episodes.db", episodes()[4:])
-    assert_one_clear_line(turnwise(capsys, "credit", path), "none of 1 episodes can be credited")
-    assert_one_clear_line(turnwise(capsys, "credit", f"{path}:other"), "other")
+    assert_one_clear_line(turnwise(capsys, "credit", "r", "--store", path), "none of 1 episodes can be credited")
+    assert_one_clear_line(turnwise(capsys, "credit", "other", "--store", path), "other")
 
 
 def test_rows_fit_their_schema(capsys: pytest.CaptureFixture[str]) -> None:

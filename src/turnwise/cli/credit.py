@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from turnwise.cli import options
 from turnwise.cli.options import print_json
 from turnwise.errors import CreditError
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def credit(
-    run: Annotated[str | None, typer.Argument(help="A store's file, or FILE:RUN for one of its runs.")] = None,
+    run: Annotated[str | None, typer.Argument(help="A stored run.")] = None,
     *,
+    store: options.StorePath = options.DEFAULT_STORE,
     methods: Annotated[bool, typer.Option("--methods", help="List methods, parameters and required fields.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of --input's rows.")] = False,
     source: Annotated[Path | None, typer.Option("--input", help="JSONL file of rows or of exported episodes.")] = None,
@@ -31,7 +33,7 @@ def credit(
     vs_params: Annotated[str | None, typer.Option(help="Its parameters, a JSON object.")] = None,
     save: Annotated[bool, typer.Option(help="Add the results to the store, beside the episodes.")] = True,
     limit: Annotated[int, typer.Option(min=0, help="Turns to show, the largest differences first.")] = 20,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Assign credit to every turn, without a model.
 
@@ -40,7 +42,7 @@ def credit(
 
         turnwise credit --input rows.jsonl --method gigpo --params '{"mode": "mean_std_norm"}' --json
 
-        turnwise credit episodes.db --method gigpo --vs grpo
+        turnwise credit first --method gigpo --vs grpo
     """
     if methods:
         _methods(json)
@@ -51,11 +53,11 @@ def credit(
         print_json(of_rows())
         return
     if (run is None) == (source is None):
-        raise CreditError("give either --input FILE.jsonl or a store (see --help); --methods lists what there is")
+        raise CreditError("give either a run or --input FILE.jsonl; --methods lists the methods")
     named = {method if pipeline is None else "pipeline": _pipeline(method, params, pipeline, weights)}
     pairs = [*named.items(), *([(vs, _pipeline(vs, vs_params, None, weights))] if vs is not None else [])]
     job = _Job(labels=[name for name, _ in pairs], pipelines=[made for _, made in pairs], limit=limit, json=json)
-    _from_file(source, job) if source is not None else _from_store(str(run), job, save=save)
+    _from_file(source, job) if source is not None else _from_store(store, str(run), job, save=save)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,27 +117,17 @@ def _from_file(source: Path, job: _Job) -> None:
     _show(batch, [pipeline.run(batch) for pipeline in job.pipelines], job)
 
 
-def _from_store(run: str, job: _Job, *, save: bool) -> None:
+def _from_store(path: Path, run: str, job: _Job, *, save: bool) -> None:
     from turnwise.trainers.credit.recredit import recredit
     from turnwise.trajectories import Store
 
-    path, name = _place(run)
     with Store.open(path) as store:
-        if name is not None:
-            store.run(name)
-        episodes = list(store.episodes(name))
+        store.run(run)
+        episodes = list(store.episodes(run))
     done = recredit(episodes, job.pipelines)
     if save:
         _save(path, done, job)
     _show(done.batch, list(done.credits), job, lacking=done.lacking)
-
-
-def _place(run: str) -> tuple[Path, str | None]:
-    """Split ``FILE:RUN``; a file whose name holds a colon is still found."""
-    if Path(run).exists() or ":" not in run:
-        return Path(run), None
-    path, _, name = run.rpartition(":")
-    return Path(path), name
 
 
 def _save(path: Path, done: "Recredited", job: _Job) -> None:
