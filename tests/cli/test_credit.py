@@ -64,6 +64,15 @@ def test_methods_lists_every_name_with_defaults_and_fields(capsys: pytest.Captur
     assert "gigpo" in turnwise(capsys, "credit", "--methods").out
 
 
+def test_documents_fit_their_schemas(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from turnwise.cli.creditdocs import CreditDocument, Methods
+
+    Methods.model_validate_json(turnwise(capsys, "credit", "--methods", "--json").out)
+    path = written(tmp_path / "rows.jsonl", ROWS)
+    both = turnwise(capsys, "credit", "--input", path, "--method", "gigpo", "--vs", "grpo", "--json")
+    assert CreditDocument.model_validate_json(both.out).difference is not None
+
+
 def test_rows_in_advantages_out(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = written(tmp_path / "rows.jsonl", ROWS)
     got = json.loads(turnwise(capsys, "credit", "--input", path, "--method", "turn_rloo", "--json").out)

@@ -26,6 +26,8 @@ SCHEMAS: dict[str, str] = {
     "leaderboard": "turnwise.evals.leaderboard:Leaderboard",
     "runs-diff": "turnwise.evals.rundiff:RunDiff",
     "rescore": "turnwise.cli.documents:Rescored",
+    "credit-result": "turnwise.cli.creditdocs:CreditDocument",
+    "credit-methods": "turnwise.cli.creditdocs:Methods",
 }
 """Schema name → ``module:Model``."""
 
