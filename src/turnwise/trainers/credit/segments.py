@@ -53,6 +53,15 @@ def total(values: npt.ArrayLike, owner: Ints, count: int) -> Floats:
     return np.asarray(sums, dtype=np.float64)
 
 
+def sums(values: Floats, offsets: Ints) -> Floats:
+    """Sum of each contiguous segment, 0 where it is empty."""
+    out = np.zeros(offsets.size - 1)
+    filled = np.diff(offsets) > 0
+    if filled.any():
+        out[filled] = np.add.reduceat(values, offsets[:-1][filled])
+    return out
+
+
 def size(owner: Ints, count: int) -> Floats:
     """How many elements each segment has."""
     return np.bincount(owner, minlength=count).astype(np.float64)

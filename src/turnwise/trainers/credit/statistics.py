@@ -51,12 +51,21 @@ class Pools:
 
 def pool(values: Floats, owner: Ints, count: int, *, ddof: int = 1, weights: Floats | None = None) -> Pools:
     """Mean and deviation of each of ``count`` pools; ``weights`` are multiplicities (tokens per turn, …)."""
-    mass = np.ones(values.size) if weights is None else weights
-    held = segments.total(mass, owner, count)
+    if count == 1 and weights is None:
+        return _one_pool(values, ddof)
+    held = segments.size(owner, count) if weights is None else segments.total(weights, owner, count)
+    mass: Floats | float = 1.0 if weights is None else weights
     mean = segments.divide(segments.total(values * mass, owner, count), held)
     spread = segments.total(mass * (values - mean[owner]) ** 2, owner, count)
     std = np.sqrt(segments.divide(spread, np.maximum(held - ddof, 0)))
     return Pools(mean=mean, std=std, count=held)
+
+
+def _one_pool(values: Floats, ddof: int) -> Pools:
+    mean = values.mean() if values.size else 0.0
+    centred = values - mean
+    std = np.sqrt(np.dot(centred, centred) / max(values.size - ddof, 1)) if values.size > ddof else 0.0
+    return Pools(mean=np.array([mean]), std=np.array([std]), count=np.array([float(values.size)]))
 
 
 def constant(values: Floats, owner: Ints, count: int) -> Bools:
@@ -138,6 +147,7 @@ def whiten(values: Floats, owner: Ints, *, weights: Floats | None = None, eps: f
     """
     count = int(owner.max(initial=-1)) + 1
     mine = pool(values, owner, count, weights=weights)
-    out = (values - mine.mean[owner]) / np.sqrt(mine.std[owner] ** 2 + eps)
-    out[(mine.count <= 1)[owner]] = 0.0
-    return out
+    scale = np.where(mine.count > 1, 1.0 / np.sqrt(mine.std**2 + eps), 0.0)
+    if count == 1:
+        return np.asarray((values - mine.mean[0]) * scale[0], dtype=np.float64)
+    return (values - mine.mean[owner]) * scale[owner]

@@ -14,7 +14,8 @@ from turnwise.trainers.credit.statistics import whiten
 
 def turn_means(batch: CreditBatch, tokens: Floats) -> Floats:
     """Mean over the action tokens of each turn, 0 for a turn without any; shape (M,)."""
-    return segments.divide(segments.total(tokens, batch.turn_of_token, batch.turns), batch.action_tokens)
+    assert batch.token_offsets is not None, "token-level numbers come from batches that know tokens"
+    return segments.divide(segments.sums(tokens, batch.token_offsets), batch.action_tokens)
 
 
 def token_credit(

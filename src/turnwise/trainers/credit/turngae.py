@@ -148,18 +148,18 @@ class VariableClockGAE(Estimator[VariableClockParams]):
 
     def credit(self, batch: CreditBatch, params: VariableClockParams) -> Credit:
         """See the class."""
-        values, ends = batch.get("values"), turn_ends(batch)
-        clock = self._pass(batch, ends, params.gamma_turn, params.lam_turn, params.lam_token)
-        plain = self._pass(batch, ends, 1.0, params.lam_token, params.lam_token)
-        raw = plain + params.mix * (clock - plain)
+        values, bounds = batch.get("values"), batch.traj_token_offsets
+        following, paid = segments.following(values, bounds), batch.token_rewards() - values
+        plain = segments.reverse_scan(paid + following, params.lam_token, bounds)
+        raw = plain
+        if params.mix > 0:
+            leaving = np.flatnonzero(turn_ends(batch))
+            trace = np.full(batch.tokens, params.lam_token)
+            trace[leaving] = params.gamma_turn * params.lam_turn
+            following[leaving] *= params.gamma_turn
+            clock = segments.reverse_scan(paid + following, trace, bounds)
+            raw = plain + params.mix * (clock - plain)
         return token_credit(batch, whiten_tokens(batch, raw) if params.whiten else raw, raw + values)
-
-    @staticmethod
-    def _pass(batch: CreditBatch, ends: Bools, gamma_turn: float, lam_turn: float, lam_token: float) -> Floats:
-        gamma = np.where(ends, gamma_turn, 1.0)
-        bounds, values = batch.traj_token_offsets, batch.get("values")
-        delta = batch.token_rewards() + gamma * segments.following(values, bounds) - values
-        return segments.reverse_scan(delta, gamma * np.where(ends, lam_turn, lam_token), bounds)
 
 
 @dataclass(frozen=True, kw_only=True)
