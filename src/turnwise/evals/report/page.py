@@ -84,7 +84,7 @@ def render(sources: Sequence[Source]) -> str:
     """Return the report as HTML: self-contained, without a script, every foreign text escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    sections = [_section(source) for source in sources]
+    sections = [_section(source, alone=len(sources) == 1) for source in sources]
     runs = [section.data for section in sections]
     curves = plots.curves({s.run: rows for s in sources if (rows := s.store.metrics(s.run))}, runs)
     compared, refused = _comparisons(runs)
@@ -94,18 +94,23 @@ def render(sources: Sequence[Source]) -> str:
     environment.filters |= {"percent": _percent, "number": _number, "interval": _interval, "seen": seen}
     return environment.get_template("report.html.jinja").render(
         sections=sections,
-        overview=[plot for plot in (plots.difficulty(runs), plots.spending(runs)) if plot],
+        overview=[plot for plot in _shared(runs) if plot],
         curves=curves,
         compared=compared,
         refused=refused,
     )
 
 
-def _section(source: Source) -> Section:
+def _shared(runs: Sequence[RunData]) -> list[plots.Plot | None]:
+    """Draw several runs in one plot each."""
+    return [plots.difficulty(runs), plots.spending(runs)] if len(runs) > 1 else []
+
+
+def _section(source: Source, *, alone: bool) -> Section:
     data = load(source.store, source.run)
     metrics = measure(data.rows)
     outcomes = data.outcomes()
-    drawn = [plots.turns(data), plots.spending_within(data)]
+    drawn = [plots.difficulty([data]) if alone else None, plots.turns(data), plots.spending_within(data)]
     return Section(
         data=data,
         metrics=metrics,

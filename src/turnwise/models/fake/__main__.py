@@ -11,6 +11,8 @@ from turnwise.models.fake.faults import FAULTS, Faults
 from turnwise.models.fake.rules import ByTask, RandomTools, Reply, Rule, Script
 from turnwise.models.fake.server import FakeServer
 
+_EXAMPLE = '{"content": "...", "calls": [["tool", {"argument": 1}]]}'
+
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m turnwise.models.fake", description=__doc__)
@@ -25,7 +27,7 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         default=None,
         help="JSON: a list of replies, one per turn, or an object of such lists by a text in the task; a reply is "
-        '{"content": "...", "calls": [["tool", {"argument": 1}]]}. Without it, random tool calls.',
+        f"{_EXAMPLE}. Without it, random tool calls.",
     )
     return parser.parse_args()
 
@@ -40,7 +42,14 @@ def rule_of(script: Path | None, seed: int) -> Rule:
     return ByTask({key: [_reply(item) for item in replies] for key, replies in told.items()}, RandomTools(seed))
 
 
-def _reply(item: dict[str, Any]) -> Reply:
+def _reply(item: Any) -> Reply:
+    try:
+        return _read(item)
+    except (TypeError, ValueError, AttributeError):
+        raise ValueError(f"{json.dumps(item)[:80]} is no reply: write {_EXAMPLE}") from None
+
+
+def _read(item: dict[str, Any]) -> Reply:
     calls = tuple((name, text if isinstance(text, str) else json.dumps(text)) for name, text in item.get("calls", ()))
     return Reply(content=item.get("content", ""), calls=calls, reasoning=item.get("reasoning"))
 
@@ -70,4 +79,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
