@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "compare": "turnwise.cli.comparing:compare",
     "leaderboard": "turnwise.cli.comparing:leaderboard",
     "rescore": "turnwise.cli.rescoring:rescore",
+    "view": "turnwise.cli.view:view",
     "play": "turnwise.cli.play:play",
     "check": "turnwise.cli.check:check",
     "export": "turnwise.cli.transfer:export",

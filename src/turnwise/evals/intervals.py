@@ -24,13 +24,20 @@ def proportion(successes: Sequence[bool], clusters: Sequence[str], level: float 
     Several episodes of one task say less than as many tasks would: the interval takes the effective number, n divided
     by the design effect (Kish 1965), so that with one episode a task it is Wilson's own.
     """
-    from scipy.special import ndtri
-
     n = len(successes)
     if n == 0:
         return Interval(None, None, None)
-    p, z = sum(successes) / n, float(ndtri(0.5 + level / 2))
     n_eff = n / _design_effect(np.asarray(successes, dtype=float), clusters)
+    return proportion_of(sum(successes), n, effective=n_eff, level=level)
+
+
+def proportion_of(successes: int, n: int, *, effective: float | None = None, level: float = LEVEL) -> Interval:
+    """Return Wilson's interval from counts; ``effective`` is the number of independent episodes among the n."""
+    from scipy.special import ndtri
+
+    if n == 0:
+        return Interval(None, None, None)
+    p, z, n_eff = successes / n, float(ndtri(0.5 + level / 2)), effective or n
     middle = (p + z * z / (2 * n_eff)) / (1 + z * z / n_eff)
     half = z / (1 + z * z / n_eff) * math.sqrt(p * (1 - p) / n_eff + z * z / (4 * n_eff * n_eff))
     return Interval(p, max(0.0, min(middle - half, p)), min(1.0, max(middle + half, p)))

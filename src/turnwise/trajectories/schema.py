@@ -6,7 +6,7 @@ from typing import Any
 
 from turnwise.errors import StoreError
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 """Raised with every change of the tables; written to the file as ``PRAGMA user_version``."""
 
 APPLICATION_ID = 0x54575354
@@ -108,7 +108,19 @@ def _version_1(db: Any) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (_version_1,)
+LIST_COLUMNS = (
+    *("run", "latest", "task_id", "sample", "episode_id", "stop_reason", "scored", "success", "score", "reward"),
+    *("n_turns", "n_invalid", "failure_kind", "group_uid", "step", "ended_at"),
+)
+"""What pages of episodes and the sums over a run need: one index holds it, so that no record is read for them."""
+
+
+def _version_2(db: Any) -> None:
+    db["episodes"].create_index(LIST_COLUMNS, index_name="episodes_list")
+    db.execute("DROP INDEX IF EXISTS idx_episodes_run_latest_task_id")
+
+
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (_version_1, _version_2)
 """``MIGRATIONS[n]`` brings a store of version n to version n + 1; each runs in one transaction."""
 
 

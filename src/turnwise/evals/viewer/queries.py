@@ -1,0 +1,199 @@
+"""What the pages ask the store: a page of rows at a time, sums from one index, never all records."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from turnwise.evals.intervals import Interval, proportion_of
+from turnwise.trajectories.records import Trajectory, Turn
+from turnwise.trajectories.store import Store
+
+PAGE = 50
+TURNS = 100
+SEARCH_S = 2.0
+"""How long a search through texts may take before it says that it has not seen everything."""
+
+STRIDE = 500
+"""Episodes looked through between two looks at the clock."""
+
+SORTS = {
+    "task": "task_id, sample",
+    "score": "score DESC, task_id",
+    "reward": "reward DESC, task_id",
+    "turns": "n_turns DESC, task_id",
+    "newest": "ended_at DESC",
+}
+OUTCOMES = {
+    "solved": "success = 1",
+    "unsolved": "scored = 1 AND success = 0",
+    "failed": "scored = 0",
+    "invalid": "n_invalid > 0",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What a reader of the episode list asked for."""
+
+    outcome: str = ""
+    stop: str = ""
+    q: str = ""
+    sort: str = "task"
+    page: int = 1
+
+    def where(self, run: str) -> tuple[str, list[Any]]:
+        """Return the condition on the index's columns, and its values."""
+        conditions, values = ["run = ?", "latest = 1"], [run]
+        if self.outcome in OUTCOMES:
+            conditions.append(OUTCOMES[self.outcome])
+        if self.stop:
+            conditions.append("stop_reason = ?")
+            values.append(self.stop)
+        return " AND ".join(conditions), values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """A run in numbers."""
+
+    n: int
+    scored: int
+    success: Interval
+    score: float | None
+    reward: float | None
+    turns: float | None
+    failed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodePage:
+    """A page of the episode list."""
+
+    rows: list[Any]
+    total: int
+    """Rows that fit the filters; with an unfinished search, those found so far."""
+    complete: bool = True
+
+
+def sums(store: Store, run: str) -> Sums:
+    """Sum a run up."""
+    sql = (
+        "SELECT count(*) AS n, coalesce(sum(scored), 0) AS scored, coalesce(sum(success), 0) AS won, "
+        "avg(score) AS score, avg(reward) AS reward, avg(n_turns) AS turns, count(DISTINCT task_id) AS tasks "
+        "FROM episodes INDEXED BY episodes_list WHERE run = ? AND latest = 1"
+    )
+    row = store.query(sql, run)[0]
+    return Sums(
+        n=row["n"],
+        scored=row["scored"],
+        success=proportion_of(row["won"], row["scored"], effective=min(row["scored"], row["tasks"])),
+        score=row["score"],
+        reward=row["reward"],
+        turns=row["turns"],
+        failed=row["n"] - row["scored"],
+    )
+
+
+def stop_reasons(store: Store, run: str) -> list[Any]:
+    """Count a run's episodes by the reason they ended."""
+    sql = "SELECT stop_reason, count(*) AS n FROM episodes WHERE run = ? AND latest = 1 GROUP BY stop_reason"
+    return sorted(store.query(sql, run), key=lambda row: -row["n"])
+
+
+def episodes(store: Store, run: str, filters: Filters) -> EpisodePage:
+    """Return a page of a run's episodes."""
+    where, values = filters.where(run)
+    order, offset = SORTS.get(filters.sort, SORTS["task"]), (max(filters.page, 1) - 1) * PAGE
+    if filters.q:
+        return _search(store, run, filters, order, offset)
+    total = store.query(f"SELECT count(*) AS n FROM episodes WHERE {where}", *values)[0]["n"]
+    columns = (
+        "task_id, sample, episode_id, stop_reason, scored, success, score, reward, n_turns, n_invalid, failure_kind"
+    )
+    sql = f"SELECT {columns} FROM episodes WHERE {where} ORDER BY {order} LIMIT {PAGE} OFFSET ?"
+    return EpisodePage(rows=store.query(sql, *values, offset), total=total)
+
+
+def _search(store: Store, run: str, filters: Filters, order: str, offset: int) -> EpisodePage:
+    """Look for a text in tasks, ids and everything said, newest first, for as long as a reader would wait."""
+    where, values = filters.where(run)
+    # Records are JSON: a quotation mark or a backslash stands there escaped.
+    plain, inside = _like(filters.q), _like(json.dumps(filters.q, ensure_ascii=False)[1:-1])
+    sql = (
+        f"SELECT * FROM episodes e WHERE {where} AND id BETWEEN ? AND ? AND (task_id LIKE ? ESCAPE '\\' OR "
+        "episode_id LIKE ? ESCAPE '\\' OR failure LIKE ? ESCAPE '\\' OR record LIKE ? ESCAPE '\\' OR EXISTS "
+        "(SELECT 1 FROM turns t WHERE t.episode = e.id AND t.record LIKE ? ESCAPE '\\'))"
+    )
+    found: list[Any] = []
+    deadline = time.monotonic() + SEARCH_S
+    upper = store.query("SELECT coalesce(max(id), 0) AS top FROM episodes")[0]["top"]
+    while upper > 0 and time.monotonic() < deadline and len(found) < offset + 20 * PAGE:
+        found += store.query(sql, *values, upper - STRIDE + 1, upper, plain, plain, plain, inside, inside)
+        upper -= STRIDE
+    for key, descending in [(part.split()[0], "DESC" in part) for part in reversed(order.split(", "))]:
+        found.sort(key=itemgetter(key) if key in ("task_id", "sample") else _or_least(key), reverse=descending)
+    return EpisodePage(rows=found[offset : offset + PAGE], total=len(found), complete=upper <= 0)
+
+
+def _like(text: str) -> str:
+    return "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+
+
+def _or_least(key: str) -> Callable[[Any], float]:
+    return lambda row: float("-inf") if row[key] is None else row[key]
+
+
+def find(store: Store, run: str, episode_id: str, attempt: int | None = None) -> sqlite3.Row | None:
+    """Return an episode's row, the latest attempt unless one is named."""
+    which = "latest = 1" if attempt is None else "attempt = ?"
+    sql = f"SELECT id, attempt, n_turns, group_uid FROM episodes WHERE run = ? AND episode_id = ? AND {which}"
+    rows = store.query(sql, run, episode_id, *([] if attempt is None else [attempt]))
+    return rows[0] if rows else None
+
+
+def head(store: Store, key: int) -> Trajectory:
+    """Return an episode without its turns and tokens."""
+    return Trajectory.model_validate_json(store.query("SELECT record FROM episodes WHERE id = ?", key)[0]["record"])
+
+
+def turns(store: Store, key: int, first: int, count: int) -> list[Turn]:
+    """Return some of an episode's turns."""
+    sql = "SELECT record FROM turns WHERE episode = ? AND idx >= ? ORDER BY idx LIMIT ?"
+    return [Turn.model_validate_json(row["record"]) for row in store.query(sql, key, first, count)]
+
+
+def neighbours(store: Store, run: str, episode_id: str) -> tuple[str | None, str | None]:
+    """Return the episodes before and after one, in the order of the list."""
+    at = "(SELECT task_id, sample, episode_id FROM episodes WHERE run = ? AND episode_id = ? AND latest = 1)"
+    both = []
+    for sign, order in (("<", "DESC"), (">", "ASC")):
+        sql = (
+            "SELECT episode_id FROM episodes "
+            f"WHERE run = ? AND latest = 1 AND (task_id, sample, episode_id) {sign} {at} "
+            f"ORDER BY task_id {order}, sample {order}, episode_id {order} LIMIT 1"
+        )
+        rows = store.query(sql, run, run, episode_id)
+        both.append(rows[0]["episode_id"] if rows else None)
+    return both[0], both[1]
+
+
+def group(store: Store, uid: str, most: int = 64) -> list[sqlite3.Row]:
+    """Return the episodes of a group."""
+    sql = (
+        "SELECT id, episode_id, task_id, sample, success, score, reward, stop_reason, n_turns FROM episodes "
+        "WHERE group_uid = ? AND latest = 1 ORDER BY sample LIMIT ?"
+    )
+    return store.query(sql, uid, most)
+
+
+def mark(store: Store) -> str:
+    """Return a text that changes with every episode, run or number added."""
+    sql = (
+        "SELECT (SELECT coalesce(max(id), 0) FROM episodes) || '.' || (SELECT count(*) FROM runs) || '.' || "
+        "(SELECT coalesce(max(rowid), 0) FROM metrics) AS mark"
+    )
+    return str(store.query(sql)[0]["mark"])
