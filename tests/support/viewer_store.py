@@ -1,6 +1,7 @@
 """A store with everything the viewer shows: groups, credit by two methods, tokens, images, failures, hostile text."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import anyio
@@ -18,7 +19,12 @@ EVIL = (
 
 
 def make(path: Path, n: int = 8, samples: int = 4) -> Path:
-    """Fill a store."""
+    """Fill a store, in a thread of its own: a browser's driver may hold this one's event loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_make, path, n, samples).result()
+
+
+def _make(path: Path, n: int, samples: int) -> Path:
     with Store.open(path, "a") as store:
         panel = tasks(n, target=4, image=True)
         run = a_run("baseline", panel=panel_ref(panel), env="count", agent="random", episodes=n * samples)

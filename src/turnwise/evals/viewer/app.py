@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -22,8 +24,15 @@ from turnwise.trajectories.records import SOURCES
 from turnwise.trajectories.store import Store
 from turnwise.trajectories.tables import CreditRow
 
-STATIC = {"style.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8"}
+STATIC = {
+    "style.css": "text/css; charset=utf-8",
+    "app.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
 TOKENS = 2000
+"""Tokens on one page."""
+
+HIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def create_app(path: str | Path, *, token: str | None = None, hosts: frozenset[str] = frozenset()) -> Starlette:
@@ -62,7 +71,11 @@ class _Pages:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.templates = Environment(
-            loader=PackageLoader("turnwise.evals.viewer"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+            loader=PackageLoader("turnwise.evals.viewer"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            finalize=_visible,
         )
         self.templates.filters |= {"num": _number, "pct": _percent, "said": _observed, "args": _arguments}
         self.templates.globals |= {"adv": drawing.advantage_class, "is_image": lambda part: isinstance(part, ImagePart)}
@@ -249,6 +262,13 @@ class _Pages:
         if row is None:
             raise HTTPException(404, "there is no such episode in this run")
         return record, row
+
+
+def _visible(value: Any) -> Any:
+    """Show what would reorder or hide text as what it is; escaping, which comes after, does not know it."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return HIDDEN.sub("\ufffd", value)
+    return value
 
 
 def _static(name: str) -> str:
