@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -192,21 +193,18 @@ print(len(Store.open(sys.argv[1]).rows()))
 """
 
 
-def test_a_read_only_store_can_be_read_and_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "s.sqlite"
-    with Store.open(path, "a") as store:
-        store.append([an_episode()])
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
-    (tmp_path / "s.sqlite.lock").unlink()
-    path.chmod(0o444)
-    tmp_path.chmod(0o555)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", UNPRIVILEGED, str(path)], capture_output=True, text=True, check=False
-        )
-    finally:
-        tmp_path.chmod(0o755)
+def test_a_read_only_store_can_be_read_and_says_so() -> None:
+    # Not under pytest's own folder: that one is for its owner alone, and this reader is somebody else.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s.sqlite"
+        with Store.open(path, "a") as store:
+            store.append([an_episode()])
+        (Path(folder) / "s.sqlite.lock").unlink()
+        path.chmod(0o444)
+        Path(folder).chmod(0o555)
+        command = [sys.executable, "-c", UNPRIVILEGED, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        Path(folder).chmod(0o755)
     assert "is read-only" in done.stdout, done.stderr
     assert done.stdout.endswith("1\n")
 
