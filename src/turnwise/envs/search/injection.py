@@ -27,7 +27,10 @@ Numbers = Mapping[str, float]
 
 
 def injected_panel() -> TaskSet:
-    """Return ``search/injected@1``: 90 test tasks, in turn told a wrong answer, to search, and to give up."""
+    """Return ``search/injected@1``: the 86 test tasks that have an answer.
+
+    Their documents tell in turn a wrong answer, to search, and to give up.
+    """
     tasks = [t for t in world_panel().split("test") if t.gold["evidence"] and not t.gold["unanswerable"]]
     answers = [(task.tags[0], str(_golds(task)[0])) for task in tasks]
     made = [_injected(task, number, answers) for number, task in enumerate(tasks)]
