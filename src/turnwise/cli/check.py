@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from turnwise.cli.options import print_json, settings
+from turnwise.cli.worlddocs import Check
 from turnwise.envs.check import CHECKS, CheckReport, check_env
 from turnwise.errors import UnknownNameError
 
@@ -44,7 +45,7 @@ def check(
 
         tasks = load_panel(panel or env_class(env).default_panel or "", split).tasks
     report = check_env(env, tasks, config=settings(config), wrap=wrap or (), checks=only, n=n, pool=pool, seed=seed)
-    print_json(report.model_dump(mode="json") | {"ok": report.ok}) if json else _show(report)
+    print_json(Check(ok=report.ok, **report.model_dump()).dump()) if json else _show(report)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -52,8 +53,8 @@ def check(
 def _show(report: CheckReport) -> None:
     table = Table(box=None, show_header=False)
     for result in report.results:
-        said = result.why or result.asks
-        table.add_row(f"[{_STYLE[result.outcome]}]{result.outcome}[/]", result.name, escape(said))
+        said = Text(result.why) if result.why else Text(result.asks, "dim", no_wrap=True, overflow="ellipsis")
+        table.add_row(Text(result.outcome, _STYLE[result.outcome]), result.name, said)
     console = Console()
     console.print(table)
     failed, passed = len(report.failed), sum(result.outcome == "passed" for result in report.results)

@@ -4,9 +4,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from turnwise.cli.options import print_json
+from turnwise.cli.worlddocs import EnvRow, Envs, EnvShown
 from turnwise.envs import Env, ToolEnv, env_class, names
 from turnwise.errors import TurnwiseError
 
@@ -24,49 +26,48 @@ def envs(
     """
     if name is not None:
         found = describe(name, env_class(name))
-        print_json(found) if json else _show(found)
+        print_json(found.dump()) if json else _show(found.dump())
         return
     listed = [_row(registered) for registered in names()]
-    print_json({"schema": 1, "envs": listed}) if json else _list(listed)
+    print_json(Envs(envs=listed).dump()) if json else _list(listed)
 
 
-def _row(name: str) -> dict[str, Any]:
+def _row(name: str) -> EnvRow:
     try:
         cls = env_class(name)
     except (TurnwiseError, ImportError) as error:
-        return {"name": name, "available": False, "why": str(error)}
+        return EnvRow(name=name, available=False, why=str(error))
     about = {"version": cls.version, "replay": cls.replay, "default_panel": cls.default_panel}
-    return {"name": name, "available": True, "summary": _summary(cls), **about}
+    return EnvRow(name=name, available=True, summary=_summary(cls), **about)
 
 
-def describe(name: str, cls: type[Env]) -> dict[str, Any]:
+def describe(name: str, cls: type[Env]) -> EnvShown:
     """Return what is known of an environment before an episode begins."""
     tools = cls.listed_tools() if issubclass(cls, ToolEnv) else ()
     settings = {key: field.get_default(call_default_factory=True) for key, field in cls.Config.model_fields.items()}
-    return {
-        "schema": 1,
-        "name": name,
-        "version": cls.version,
-        "replay": cls.replay,
-        "default_panel": cls.default_panel,
-        "summary": _summary(cls),
-        "tools": [spec.model_dump(mode="json") for spec in tools],
-        "settings": {key: str(value) for key, value in settings.items()},
-        "rewards": cls.PRESETS if issubclass(cls, ToolEnv) else {},
-    }
+    return EnvShown(
+        name=name,
+        version=cls.version,
+        replay=cls.replay,
+        default_panel=cls.default_panel,
+        summary=_summary(cls),
+        tools=list(tools),
+        settings={key: str(value) for key, value in settings.items()},
+        rewards=cls.PRESETS if issubclass(cls, ToolEnv) else {},
+    )
 
 
 def _summary(cls: type[Env]) -> str:
     return (cls.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
 
 
-def _list(listed: list[dict[str, Any]]) -> None:
+def _list(listed: list[EnvRow]) -> None:
     table = Table("environment", "version", "default panel", "what it is", box=None, header_style="bold")
     for row in listed:
-        if row["available"]:
-            table.add_row(row["name"], row["version"], row["default_panel"] or "", row["summary"])
+        if row.available:
+            table.add_row(*map(escape, (row.name, row.version, row.default_panel or "", row.summary)))
         else:
-            table.add_row(row["name"], "", "", f"not available: {row['why']}", style="dim")
+            table.add_row(escape(row.name), "", "", escape(f"not available: {row.why}"), style="dim")
     Console().print(table)
 
 

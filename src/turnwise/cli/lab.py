@@ -90,9 +90,10 @@ def _print(table: "LabTable", curves: "list[Curve]", n: int, *, markdown: bool, 
     from turnwise.trainers.lab.table import SUMMARY, summary_rows
 
     if json:
-        print_json(
-            {"schema": 1, **table.model_dump(mode="json"), "curves": [c.model_dump(mode="json") for c in curves]}
-        )
+        from turnwise.trainers.lab.curves import LabResult
+
+        made = LabResult(**table.model_dump(), curves=tuple(curves))
+        print_json(made.model_dump(mode="json", by_alias=True))
     elif markdown:
         typer.echo(f"{biases(table, n)}\n\n{summary(table, n)}")
     else:

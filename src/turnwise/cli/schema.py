@@ -28,6 +28,13 @@ SCHEMAS: dict[str, str] = {
     "rescore": "turnwise.cli.documents:Rescored",
     "credit-result": "turnwise.cli.creditdocs:CreditDocument",
     "credit-methods": "turnwise.cli.creditdocs:Methods",
+    "envs": "turnwise.cli.worlddocs:Envs",
+    "envs-show": "turnwise.cli.worlddocs:EnvShown",
+    "check": "turnwise.cli.worlddocs:Check",
+    "tasks-list": "turnwise.cli.worlddocs:TaskSources",
+    "tasks-show": "turnwise.cli.worlddocs:PanelShown",
+    "tasks-prove": "turnwise.cli.worlddocs:Proof",
+    "lab": "turnwise.trainers.lab.curves:LabResult",
 }
 """Schema name → ``module:Model``."""
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from turnwise.cli.options import print_json, settings
+from turnwise.cli.worlddocs import PanelShown, Proof, TaskSources
 from turnwise.errors import ConfigError, TaskError
 from turnwise.tasks import (
     Task,
@@ -39,7 +40,7 @@ def list_(json: Json = False) -> None:
     """
     found = {"panels": panel_names(), "generators": generator_names(), "importers": importer_names()}
     if json:
-        print_json({"schema": 1, **found})
+        print_json(TaskSources(**found).dump())
         return
     table = Table(box=None, header_style="bold")
     for title in found:
@@ -70,9 +71,10 @@ def show(
         _show_task(tasks[task], gold=gold, json=json)
         return
     splits = {name: len(tasks.split(name)) for name in tasks.splits}
-    about = {"name": tasks.name, "version": tasks.version, "digest": tasks.digest, "splits": splits}
+    about: dict[str, Any] = {"name": tasks.name, "version": tasks.version, "digest": tasks.digest, "splits": splits}
     if json:
-        print_json({"schema": 1, **about, "tasks": [_plain(each, gold=gold) for each in tasks.tasks[:n]]})
+        shown = [_plain(each, gold=gold) for each in tasks.tasks[:n]]
+        print_json(PanelShown(**about, tasks=shown).dump())
         return
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(tasks.name)}@{escape(tasks.version)}[/]  {tasks.digest}")
@@ -173,7 +175,7 @@ def prove(
         raise TaskError(f"panel {panel!r} holds tasks of several environments ({', '.join(names)}); filter it first")
     report = anyio.run(run_proof, lambda: make_env(names[0], **settings(config)), tasks)
     if json:
-        print_json({"schema": 1, "ok": report.ok, **report.model_dump(mode="json")})
+        print_json(Proof(ok=report.ok, **report.model_dump()).dump())
     else:
         typer.echo(str(report))
     if not report.ok:

@@ -56,6 +56,7 @@ def test_the_command_measures_a_users_estimator_and_checks_its_claim(tmp_path: P
     options = ["--env", "key_door", "--group-size", "2", "--out", "lab", "--json"]
     done = turnwise("--estimator", "own:Own", *options, cwd=tmp_path)
     document = json.loads(done.stdout)
+    assert document["schema"] == 1
     assert done.returncode == 1
     assert "claimed unbiased, but is not: own:Own in key_door" in done.stderr
     assert set(document["estimators"]) == {"own:Own", "turn_rloo", "grpo", "true advantage"}

@@ -67,6 +67,8 @@ def test_more_episodes_per_group_mean_less_variance(table: LabTable) -> None:
         two, four = (table.cell("turn_rloo", name, n) for n in (2, 4))
         assert two is not None
         assert four is not None
+        assert four.variance is not None
+        assert two.variance is not None
         assert four.variance < two.variance
 
 
@@ -83,6 +85,7 @@ def test_sampling_agrees_with_listing_within_its_interval(name: str) -> None:
     sampled = measure(case(name), setting, 4, samples=40_000, seed=3, cells=100)
     assert not sampled.exact
     assert abs(sampled.gradient_bias - exact.gradient_bias) <= sampled.half_width + 1e-9
+    assert sampled.mse is not None
     assert sampled.variance == pytest.approx(exact.variance, rel=0.1)
     assert sampled.mse == pytest.approx(exact.mse, rel=0.1)
 

@@ -25,7 +25,6 @@ class CheckReport(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
     env: str
     version: str
     config_digest: str

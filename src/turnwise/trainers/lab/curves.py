@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from turnwise.errors import CreditError
 from turnwise.trainers.lab.environments import environment
 from turnwise.trainers.lab.measure import Case, credited, update_gradients
 from turnwise.trainers.lab.process import Process
 from turnwise.trainers.lab.setting import Setting, enumerate_paths
+from turnwise.trainers.lab.table import LabTable
 
 
 class Curve(BaseModel):
@@ -24,6 +25,15 @@ class Curve(BaseModel):
     """Exact expected return before each update and after the last, a mean over repetitions."""
     spread: tuple[float, ...]
     """Standard deviation over repetitions."""
+
+
+class LabResult(LabTable):
+    """The document of ``turnwise lab --json``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_: int = Field(default=1, alias="schema")
+    curves: tuple[Curve, ...]
 
 
 def learn(

@@ -64,10 +64,11 @@ class Cell(BaseModel):
     """Between expected and exact gradient."""
     update_cosine: float
     """Mean over single updates of one group."""
-    variance: float
-    """Trace of the covariance of one update's gradient over the squared norm of its mean."""
-    mse: float
-    """Mean squared error of the rescaled gradient of one update over the squared norm of the exact one."""
+    variance: float | None
+    """Trace of the covariance of one update's gradient over the squared norm of its mean; None: it points away."""
+    mse: float | None
+    """Mean squared error of the rescaled gradient of one update over the squared norm of the exact one; None: as
+    above."""
     advantage_bias: float
     """Root mean square of E[advantage | o, a, t] - A_t(o, a), over that of A."""
     sign_errors: tuple[float | None, ...]
@@ -130,8 +131,8 @@ def _measured(case: Case, setting: Setting, groups: Groups, cells: int) -> Cell:
         scale=scale,
         cosine=float(mean @ exact) / (norm * math.sqrt(size)) if norm > EXACT_ZERO else 0.0,
         update_cosine=_mean_cosine(gradients, exact, groups.weight),
-        variance=spread / norm**2 if towards else math.inf,
-        mse=_error(gradients / scale - exact, groups.weight) / size if towards else math.inf,
+        variance=spread / norm**2 if towards else None,
+        mse=_error(gradients / scale - exact, groups.weight) / size if towards else None,
         advantage_bias=advantage_bias,
         sign_errors=signs,
     )

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,7 +30,6 @@ class LabTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
     estimators: tuple[str, ...]
     claims: dict[str, bool]
     """Whether each estimator's gradient is claimed to be unbiased."""
@@ -159,8 +157,8 @@ def _means(cells: list[Cell]) -> list[str]:
         percent(worst),
         f"{_median([cell.advantage_bias for cell in cells]):.2f}",
         f"{100 * sum(signs) / len(signs):.0f}",
-        f"{_median([cell.variance for cell in cells]):.1f}",
-        f"{_median([cell.mse for cell in cells]):.1f}",
+        f"{_median([math.inf if c.variance is None else c.variance for c in cells]):.1f}",
+        f"{_median([math.inf if c.mse is None else c.mse for c in cells]):.1f}",
         f"{sum(cell.update_cosine for cell in cells) / len(cells):.2f}",
     ]
 
