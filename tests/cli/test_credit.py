@@ -85,6 +85,15 @@ def test_rows_in_advantages_out(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert "tokens" not in got
 
 
+def test_rewards_that_do_not_add_up_are_noted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rows = [{"group_uid": "g", "outcome": 1.0, "turns": [{"reward": 0.0}, {"reward": 0.0}]}]
+    ran = turnwise(capsys, "credit", "--input", written(tmp_path / "rows.jsonl", rows), "--json")
+    assert "in 1 of 1 trajectories the turn rewards do not add up" in ran.err
+    assert [turn["value"] for turn in json.loads(ran.out)["advantages"]] == [0.0, 0.0]
+    fine = turnwise(capsys, "credit", "--input", written(tmp_path / "rows.jsonl", ROWS), "--json")
+    assert fine.err == ""
+
+
 def test_tokens_come_out_where_the_method_has_them(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     rows = [{"group_uid": "g", "turns": [{"reward": 0, "values": [0.5, 0.25]}, {"reward": 1, "values": [0.5]}]}]
     path = written(tmp_path / "rows.jsonl", rows)

@@ -111,9 +111,13 @@ def _methods(json: bool) -> None:
 
 def _from_file(source: Path, job: _Job) -> None:
     from turnwise.trainers.credit import CreditBatch
-    from turnwise.trainers.credit.rows import read_jsonl
+    from turnwise.trainers.credit.rows import read_jsonl, unequal_outcomes
 
     batch = CreditBatch.from_rows(read_jsonl(source))
+    differing = unequal_outcomes(batch)
+    if differing:
+        said = f"note: in {differing} of {len(batch)} trajectories the turn rewards do not add up to the outcome"
+        typer.echo(f"{said}; turn- and token-level methods read the turn rewards", err=True)
     _show(batch, [pipeline.run(batch) for pipeline in job.pipelines], job)
 
 

@@ -89,6 +89,12 @@ def from_rows(rows: Sequence[Row]) -> CreditBatch:
     )
 
 
+def unequal_outcomes(batch: CreditBatch) -> int:
+    """How many trajectories have an outcome that is not the sum of their turn rewards."""
+    paid = segments.total(batch.reward, batch.traj_of_turn, len(batch))
+    return int(np.sum(~np.isclose(paid, batch.outcome, atol=1e-9)))
+
+
 def _trajectory(row: Row, index: int) -> Trajectory:
     try:
         return Trajectory.model_validate(row)
