@@ -1,5 +1,9 @@
 """The pool: warm, single-use, bounded, and empty afterwards."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import anyio
 import pytest
 
@@ -111,3 +115,16 @@ async def test_wrong_numbers_and_a_closed_pool_are_refused() -> None:
                 SandboxPool(provider, **wrong)
         with pytest.raises(SandboxClosedError):
             await SandboxPool(provider, size=1).acquire()
+
+
+async def test_an_image_is_made_once_however_many_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # the sandbox's own user must reach it
+        monkeypatch.setenv("TURNWISE_SANDBOX_CACHE", folder)
+        async with open_provider("local") as provider:
+            pool = SandboxPool(provider, small_spec(provider), size=4)
+            async with pool, pool.sandbox() as box:
+                assert (await box.run_code("print(1)")).ok
+        (image,) = Path(folder).iterdir()
+        made = (image / "image.json").stat().st_mtime_ns
+        assert all(path.stat().st_mtime_ns <= made for path in image.rglob("*.py"))

@@ -209,6 +209,9 @@ class DockerProvider(ResidentProvider):
                 )
         return tag, image
 
+    def _make_image(self, spec: SandboxSpec) -> None:
+        self._image(spec)
+
     def _start(self, spec: SandboxSpec, sandbox_id: str) -> tuple[Channel, SandboxImage]:
         """Create, attach, start: in this order, so that nothing the supervisor says is missed."""
         import docker

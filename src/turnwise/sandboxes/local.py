@@ -179,10 +179,13 @@ class LocalProvider(ResidentProvider):
             return cgroups.why_none() if self._want_cgroups else "this provider was made with cgroups=False"
         return "use the provider 'docker' with runtime='runsc'" if capability == "kernel_isolation" else "unknown here"
 
+    def _make_image(self, spec: SandboxSpec) -> None:
+        image_of(spec)
+
     async def _create(self, spec: SandboxSpec) -> ResidentSandbox:
         if spec.network != "none":
             raise SandboxUnavailableError("local sandboxes have no network: use the provider 'docker'")
-        image = await anyio.to_thread.run_sync(image_of, spec)
+        image = image_of(spec)
         sandbox_id = Owner.current().new_id()
         group = cgroups.Cgroup(sandbox_id, self._hierarchy) if self._hierarchy else None
         if group:

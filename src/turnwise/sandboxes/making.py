@@ -22,7 +22,8 @@ class ResidentProvider(ABC):
     def __init__(self) -> None:
         self._live: set[ResidentSandbox] = set()
         self._closed = False
-        self._cleaned = False
+        self._preparing = anyio.Lock()
+        self._prepared: set[tuple[str | None, tuple[str, ...]]] = set()
         _providers.add(self)
 
     @property
@@ -58,13 +59,27 @@ class ResidentProvider(ABC):
                 f"spec.accept({accept})"
             )
 
+    def _make_image(self, spec: SandboxSpec) -> None:  # noqa: B027 - not every provider has images
+        """Make a spec's image, in a thread."""
+
+    async def prepare(self, spec: SandboxSpec) -> None:
+        """Make a spec's image once, however many ask; its time does not count as that of a sandbox.
+
+        The first call also removes what dead owners left.
+        """
+        async with self._preparing:
+            if not self._prepared:
+                await self.cleanup()
+            key = (spec.image, spec.packages)
+            if key not in self._prepared:
+                await anyio.to_thread.run_sync(self._make_image, spec)
+                self._prepared.add(key)
+
     async def create(self, spec: SandboxSpec | None = None) -> Sandbox:
         """Make a sandbox and wait until it is ready; see `SandboxProvider.create`."""
         spec = spec or SandboxSpec()
         self._check(spec)
-        if not self._cleaned:
-            self._cleaned = True
-            await self.cleanup()
+        await self.prepare(spec)
         try:
             with anyio.fail_after(spec.ready_timeout_s):
                 sandbox = await self._create(spec)
