@@ -181,6 +181,12 @@ def test_the_key_reaches_the_server_and_nothing_else(caplog: pytest.LogCaptureFi
     assert not any(CANARY in text for text in [*shown, caplog.text])
 
 
+def test_without_a_key_no_word_is_masked() -> None:
+    rule = Script([Reply(status=400, content="none of the models fits")])
+    with FakeServer(rule) as server, pytest.raises(ModelResponseError, match="none of the models fits"):
+        ask(server)
+
+
 def test_user_and_password_of_a_url_travel_as_a_header() -> None:
     seen: list[Any] = []
     with FakeServer(Script([say("hi")]), api_key="unused-key") as server:

@@ -14,6 +14,7 @@ from turnwise.cli.output import console, number, percent, safe, table
 from turnwise.errors import ConfigError
 from turnwise.evals.metrics import Estimate, EvalReport
 from turnwise.evals.run import Evaluation, Prepared, measured
+from turnwise.evals.statistics import caveats
 from turnwise.evals.stopping import Budget
 
 
@@ -93,7 +94,7 @@ def evaluate(
     )
     # All are checked before the first begins.
     prepared = [Prepared(one) for one in _each_model(wanted, model or [])]
-    reports = [_run(one, store, quiet=json) for one in prepared]
+    reports = [_run(one, store, quiet=json, several=wanted.run if len(prepared) > 1 else "") for one in prepared]
     if json:
         documents = [report.document() for report in reports]
         options.print_json(documents[0] if len(documents) == 1 else {"schema": 1, "evals": documents})
@@ -148,21 +149,24 @@ def _agent_settings(pairs: list[str] | None, base_url: str | None) -> dict[str, 
     return options.settings(pairs) | ({} if base_url is None else {"base_url": base_url})
 
 
-def _run(prepared: Prepared, store: Path, *, quiet: bool) -> EvalReport:
+def _run(prepared: Prepared, store: Path, *, quiet: bool, several: str | None = "") -> EvalReport:
+    """Run one evaluation; ``several`` is the name that the runs of several models share, "" where there is one."""
     progress: Progress = Silent() if quiet else Bar(safe(f"{prepared.env.name} · {prepared.agent.name}"))
     with measured(prepared, store) as opened:
         try:
             collected = anyio.run(prepared.collect, opened.store, opened.run, progress)
         except KeyboardInterrupt:
-            _interrupted(opened.run, opened.store.count(opened.run), store)
+            _interrupted(opened.run if several == "" else several, opened.store.count(opened.run), store)
         if collected.stopped:
             typer.echo(f"stopped: {collected.stopped}", err=True)
         return opened.report()
 
 
-def _interrupted(run: str, stored: int, store: Path) -> None:
-    again = f"--run {shlex.quote(run)} --store {shlex.quote(str(store))} --resume"
-    typer.echo(f"stopped: {stored} episodes are stored; go on with the same command and {again}", err=True)
+def _interrupted(run: str | None, stored: int, store: Path) -> None:
+    again = f"go on with the same command and --run {shlex.quote(run or '')} --store {shlex.quote(str(store))} --resume"
+    if run is None:
+        again = "go on with --resume, one --model at a time; name the runs by --run to resume all at once"
+    typer.echo(f"stopped: {stored} episodes are stored; {again}", err=True)
     raise SystemExit(130)
 
 
@@ -179,7 +183,15 @@ def show_report(report: EvalReport, store: Path) -> None:
     out.print(shown)
     for label, text in _lines(report):
         out.print(f"[dim]{label:>14}[/]  {text}")
+    for text in _caveats(report):
+        out.print(f"[yellow]{'note':>14}[/]  {text}")
     out.print(f"\n[dim]episodes:[/] turnwise show {safe(report.run)} --store {safe(str(store))}")
+
+
+def _caveats(report: EvalReport) -> list[str]:
+    """Say where the intervals above hold less than they say."""
+    samples = max(map(int, report.pass_at_k), default=1)
+    return caveats(round(report.scored / samples), samples, report.success.mean) if report.scored else []
 
 
 def _interval(estimate: Estimate, style: Any) -> str:

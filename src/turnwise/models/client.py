@@ -20,7 +20,7 @@ from turnwise.errors import (
     ModelUnavailableError,
 )
 from turnwise.models.completion import Completion, Message, read
-from turnwise.models.config import ModelConfig
+from turnwise.models.config import NO_KEY, ModelConfig
 from turnwise.models.limits import Gate, backoff
 from turnwise.models.prices import price_of
 from turnwise.models.secrets import Redactor
@@ -54,7 +54,8 @@ class ChatModel:
         self._where = url or "api.openai.com"
         password = self._userinfo.partition(":")[2] if self._userinfo else None
         headers = [secret.get_secret_value() for secret in config.headers.values()]
-        self._redact = Redactor([config.key(), self._userinfo, password, *headers])
+        key = config.key()
+        self._redact = Redactor([None if key == NO_KEY else key, self._userinfo, password, *headers])
         self._body = _fixed_body(config)
         self._client: AsyncOpenAI | None = None
         self._gate: Gate | None = None

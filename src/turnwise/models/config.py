@@ -10,6 +10,9 @@ from turnwise.errors import ModelAuthError
 from turnwise.models.prices import Price, load
 from turnwise.models.secrets import split_userinfo
 
+NO_KEY = "none"
+"""Sent to servers that need no key, since the client must send something."""
+
 
 class Sampling(BaseModel):
     """How answers are drawn; None leaves it to the server."""
@@ -77,7 +80,7 @@ class ModelConfig(BaseModel):
             raise ModelAuthError(
                 f"no API key: set the environment variable {self.api_key_env}, or name another endpoint by base_url"
             )
-        return "none"
+        return NO_KEY
 
     def price_table(self) -> dict[str, Price]:
         """Return the user's own prices, the file's overridden by those given."""
