@@ -303,6 +303,23 @@ def test_gold_does_not_leak_before_the_end() -> None:
     anyio.run(main)
 
 
+def test_the_html_observation_has_forms_and_no_pictures() -> None:
+    async def main() -> None:
+        env = env_of(interface="webshop", observation="html")
+        first, _ = await env.reset(TASK, seed=0)
+        assert 'id="search_input"' in first.text
+        while True:
+            result = await env.step(await env.gold_action())
+            assert result.observation.text.startswith("<!doctype html>")
+            assert "<svg" not in result.observation.text
+            if result.terminated:
+                break
+            assert "Back to Search" in result.observation.text
+        assert '<b id="reward">1.0</b>' in result.observation.text
+
+    anyio.run(main)
+
+
 @pytest.mark.parametrize(
     ("update", "match"),
     [
