@@ -4,9 +4,9 @@ The baseline is the same environment on a backend that copies and connects in a 
 
 Run: python benchmarks/sql_steps.py [--gigabyte] [--episodes 1 64 512]
 
-For each database and number of concurrent episodes it prints the time to start an episode, steps per second and bytes
-held per idle episode (memory of this process and its workers, and disk), for reading tasks, writing tasks and the
-baseline, from one run on one machine.
+For each database and number of concurrent episodes it prints the time to start an episode, steps per second, CPU time
+of this process per step, and bytes held per idle episode (memory of this process and its workers, and disk), for
+reading tasks, writing tasks and the baseline, from one run on one machine.
 """
 
 import argparse
@@ -134,16 +134,17 @@ async def measure(digest: str, kind: str, episodes: int) -> str:
         for _ in range(STEPS):
             await episode.step()
 
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     async with anyio.create_task_group() as group:
         for episode in held:
             group.start_soon(steps, episode)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     size = (max(resident() - before, 0) + disk(digest, kind, episodes)) / episodes
     for episode in held:
         await episode.close()
-    start = sorted(starts)[len(starts) // 2] * 1e3
-    return f"{kind:5} {episodes:4} {start:10.2f} ms {episodes * STEPS / seconds:10.0f} /s {size / 1024:12.1f} KiB"
+    start, rate = sorted(starts)[len(starts) // 2] * 1e3, episodes * STEPS / seconds
+    spent = cpu / episodes / STEPS * 1e6
+    return f"{kind:5} {episodes:4} {start:10.2f} ms {rate:10.0f} /s {spent:8.0f} us {size / 1024:12.1f} KiB"
 
 
 def gigabyte() -> str:
@@ -165,7 +166,7 @@ def gigabyte() -> str:
 async def main(counts: list[int], *, large: bool) -> None:
     for name, digest in [("chinook", CHINOOK), *([("1 GB", gigabyte())] if large else [])]:
         print(f"{name}, {os.path.getsize(image(digest)) / 1e6:.0f} MB, {STEPS} steps an episode")
-        print("kind  episodes  start (median)   steps         held per episode")
+        print("kind  episodes  start (median)   steps      trainer's CPU/step   held per episode")
         for episodes in counts:
             for kind in ("read", "write", "copy"):
                 if kind == "copy" and large and name != "chinook" and episodes > 1:

@@ -6,9 +6,9 @@ import pytest
 
 from turnwise.envs.sql.compare import comparison
 from turnwise.envs.sql.databases import CHINOOK, image, variant
-from turnwise.envs.sql.generate import SqlGenerator
+from turnwise.envs.sql.generate import SqlGenerator, SqlKnobs
 from turnwise.envs.sql.mutants import mutants
-from turnwise.envs.sql.panels import SEED, SIZES
+from turnwise.envs.sql.panels import SEED, SIZES, WRITE_SIZES
 from turnwise.envs.sql.pool import ask_now
 from turnwise.envs.sql.worker.limits import Limits
 from turnwise.tasks import Task, load_panel
@@ -50,6 +50,12 @@ def test_sizes_kinds_and_splits() -> None:
 def test_the_file_is_what_the_generator_makes() -> None:
     made = SqlGenerator().generate(12, seed=SEED, split="dev")
     assert [task.key for task in load_panel("sql/chinook", "dev")][:12] == [task.key for task in made]
+
+
+def test_the_writing_panel_is_what_the_generator_makes() -> None:
+    made = SqlGenerator(SqlKnobs(mode="write")).generate(6, seed=SEED, split="test")
+    assert [task.key for task in load_panel("sql/chinook-write", "test")][:6] == [task.key for task in made]
+    assert len(load_panel("sql/chinook-write")) == sum(WRITE_SIZES.values())
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 An image is a SQLite file that nobody writes: workers open it ``immutable``, and all episodes share it.
 """
 
+import importlib.util
 import sqlite3
 import tempfile
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 import anyio.to_thread
 
 from turnwise.envs.sql.pool import ask, ask_now
-from turnwise.errors import EnvError, TaskError
+from turnwise.errors import EnvError, MissingExtraError, TaskError
 from turnwise.tasks import assets
 
 DATA = Path(__file__).parent / "data"
@@ -160,7 +161,10 @@ def put_postgres(dsn: str, schema: str = "public") -> str:
 
     Raises:
         TaskError: The server cannot be reached or the schema not be read.
+        MissingExtraError: The driver is not installed.
     """
+    if importlib.util.find_spec("psycopg") is None:
+        raise MissingExtraError.of("postgres", "psycopg")
     with tempfile.TemporaryDirectory() as directory:
         target = f"{directory}/copy.sqlite"
         try:

@@ -3,6 +3,7 @@
 The server is named by a DSN in an environment variable, so that no password reaches a task, a setting or a record.
 """
 
+import importlib.util
 import itertools
 import os
 from typing import Any
@@ -14,7 +15,7 @@ from turnwise.envs.sql.backends import Gold, SqliteReader
 from turnwise.envs.sql.compare import Comparison
 from turnwise.envs.sql.databases import Catalog, images, to_catalog
 from turnwise.envs.sql.pool import ask
-from turnwise.errors import ConfigError, TaskError
+from turnwise.errors import ConfigError, MissingExtraError, TaskError
 
 DSN = "TURNWISE_SQL_DSN"
 _ready: set[tuple[str, str]] = set()
@@ -28,7 +29,10 @@ def server_dsn() -> str:
 
     Raises:
         ConfigError: The variable is not set.
+        MissingExtraError: The driver is not installed.
     """
+    if importlib.util.find_spec("psycopg") is None:
+        raise MissingExtraError.of("postgres", "psycopg")
     dsn = os.environ.get(DSN)
     if not dsn:
         raise ConfigError(

@@ -38,13 +38,23 @@ def make_view(digest: str, log: bytes | None = None) -> str:
     """
     base = _wal_image(digest)
     views = base.parent.parent.parent / "sql-views"
-    views.mkdir(exist_ok=True)
-    directory = tempfile.mkdtemp(dir=views)
+    _sweep(views)
+    directory = tempfile.mkdtemp(dir=views, prefix=f"{os.getpid()}-")
     # Beside the image, since a hard link cannot cross file systems.
     os.link(base, os.path.join(directory, BASE))
     if log:
         Path(directory, LOG).write_bytes(_unpacked(log))
     return directory
+
+
+@lru_cache(maxsize=16)
+def _sweep(views: Path) -> None:
+    """Remove, once per process, the views of processes that were killed."""
+    views.mkdir(exist_ok=True)
+    for directory in views.iterdir():
+        owner = directory.name.partition("-")[0]
+        if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc").exists():
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def drop_view(directory: str) -> None:
