@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from turnwise.envs.sql.compare import comparison
 from turnwise.envs.sql.databases import CHINOOK, catalog_now, put_database, put_postgres, put_renamed
@@ -51,10 +51,13 @@ class SqlKnobs(BaseModel):
     show: Literal["nothing", "names", "schema"] = "nothing"
     """What the first message tells of the tables; the agent must ask for the rest."""
 
-    @field_serializer("db")
-    def _without_secrets(self, db: str) -> str:
+    @model_serializer(mode="wrap")
+    def _without_secrets(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Show a DSN without user, password and parameters: the knobs become part of each task's source."""
-        return re.sub(r"//[^/]*@", "//", db.partition("?")[0]) if "://" in db else db
+        shown: dict[str, Any] = plain(self)
+        if "://" in shown.get("db", ""):
+            shown["db"] = re.sub(r"//[^/]*@", "//", shown["db"].partition("?")[0])
+        return shown
 
 
 class SqlGenerator(Generator):
