@@ -37,8 +37,10 @@ def an_episode(number: int, turns: int) -> Trajectory:
     won = number % 3 == 0
     return Trajectory(
         episode_id=episode_id(**names, sample=sample), group_uid=group_uid(**names, hint=None, horizon=None),
-        run=RUN, env="library", env_version="1", config_digest="c", agent="chat", model="m", task_id=task,
-        task_key=task, seed=0, sample=sample, turns=tuple(a_turn(index, number) for index in range(turns)), usage=Usage(calls=turns),
+        run=RUN, env="library", env_version="1", config_digest="c", agent="chat",
+        model="m", task_id=task,
+        task_key=task, seed=0, sample=sample,
+        turns=tuple(a_turn(index, number) for index in range(turns)), usage=Usage(calls=turns),
         first_observation=Observation.of(f"Find book {number}."),
         stop_reason=StopReason.SOLVED if won else StopReason.ENDED,
         score=float(won), success=won, reward=float(won), ended_at=float(number),
