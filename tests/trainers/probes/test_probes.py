@@ -17,6 +17,11 @@ from turnwise.trajectories import Trajectory
 TASKS = tasks(1)
 
 
+@pytest.fixture(autouse=True)
+def no_environment_is_open() -> None:
+    OPEN.clear()
+
+
 def task_of(trajectory: Trajectory) -> Task:
     return next(task for task in TASKS.tasks if task.key == trajectory.task_key)
 
