@@ -96,8 +96,8 @@ async def turns(providers: dict[str, SandboxProvider], rounds: int) -> None:
     measures: dict[str, tuple[int, Measure]] = {"plain subprocess": (1, plain)}
     for name, box in boxes.items():
         await cell(box)()
-        measures[f"{name}: REPL turn"] = (20, cell(box))
-        measures[f"{name}: stateless run"] = (10, fork_run(box))
+        measures[f"{name}: REPL turn"] = (200, cell(box))
+        measures[f"{name}: stateless run"] = (20, fork_run(box))
     if "docker" in boxes:
         measures["docker exec python3 -c"] = (1, docker_exec(boxes["docker"].id))
     found = await interleaved(measures, rounds)

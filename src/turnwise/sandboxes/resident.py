@@ -77,7 +77,7 @@ class ResidentSandbox(ABC):
         self.id, self.spec, self.image_digest = sandbox_id, spec, image_digest
         self.closed = False
         self._channel = channel
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)
         self.sessions: set[tuple[Language, str]] = set()
         self._history = History()
         self._branches = 0
