@@ -86,7 +86,8 @@ def _next_steps(store: Path, run: str) -> None:
     out, file, me = console(), safe(str(store)), safe(_invoked_as())
     out.print("\nEvery episode is stored. Where to look next:")
     for what, command in (
-        ("read one", f"{me} show {safe(run)} --store {file}"),
+        ("in the browser", f"{me} view --store {file}"),
+        ("in the terminal", f"{me} show {safe(run)} --store {file}"),
         ("act yourself", f"{me} play sql"),
         ("a model of yours", f"{me} eval sql --model NAME --base-url http://localhost:8000/v1"),
         ("an environment of yours", "docs/authoring.md"),

@@ -11,8 +11,11 @@ from turnwise.errors import ConfigError
 
 
 def view(
-    store: Annotated[Path, typer.Argument(metavar="[STORE]", help="The trajectory store.")] = options.DEFAULT_STORE,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[STORE]", help="The trajectory store; the same as --store.")
+    ] = None,
     *,
+    store: options.StorePath = options.DEFAULT_STORE,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8321,
     host: Annotated[
         str, typer.Option(help="Address to listen on; other than loopback it asks for a token.")
@@ -24,7 +27,7 @@ def view(
     Examples:
         turnwise view
 
-        turnwise view results.sqlite --port 0
+        turnwise view --store results.sqlite --port 0
 
         turnwise view --host 0.0.0.0
     """
@@ -36,7 +39,7 @@ def view(
     from turnwise.evals.viewer.guard import LOOPBACK
 
     known = token or (None if host in LOOPBACK else secrets.token_urlsafe(24))
-    app = create_app(store, token=known, hosts=frozenset({host, socket.gethostname()} - {"0.0.0.0", "::"}))  # noqa: S104
+    app = create_app(file or store, token=known, hosts=frozenset({host, socket.gethostname()} - {"0.0.0.0", "::"}))  # noqa: S104
     try:
         listener = socket.create_server((host, port), backlog=64)
     except OSError as error:

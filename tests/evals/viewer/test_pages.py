@@ -177,6 +177,30 @@ def test_the_graph_counts_an_episode_once_a_state_and_each_step() -> None:
     assert len({(node.x, node.y) for node in graph.nodes}) == 3
 
 
+def test_steps_of_the_graph_do_not_lie_on_each_other() -> None:
+    call = {"name": "look", "arguments": {}, "id": "c"}
+    graph = state_graph(
+        [
+            (True, [turn(0, "a", "b"), turn(1, "b", "c")]),
+            (False, [turn(0, "a", "b", calls=(call,)), turn(1, "b", "a")]),
+            (False, [turn(0, "a", "c")]),
+        ]
+    )
+    assert len({edge.path for edge in graph.edges}) == len(graph.edges) == 5
+    assert len({edge.label_place for edge in graph.edges}) == 5
+    assert all(0 < y < graph.height for edge in graph.edges for _, y in [edge.label_place])
+
+
+def test_a_transcript_begins_with_where_to_look(client: TestClient, path: Path) -> None:
+    with Store.open(path) as store:
+        episode = next(e for e in store.episodes("baseline") if not e.success)
+    page = client.get(f"/run/baseline/episode/{episode.episode_id}").text
+    told = page.partition('<dl class="why">')[2].partition("</dl>")[0]
+    assert f'href="#turn-{len(episode.turns)}"' in told
+    assert "add(" in told
+    assert "base=None" not in page
+
+
 def test_a_graph_too_large_to_read_leaves_the_rare_states_out() -> None:
     graph = state_graph([(True, [turn(i, str(i), str(i + 1)) for i in range(300)])], most=50)
     assert (len(graph.nodes), graph.hidden) == (50, 251)

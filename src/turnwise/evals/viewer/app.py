@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +127,7 @@ class _Pages:
         page = min(max(_whole(request.query_params.get("page"), 1), 1), pages)
         turns = queries.turns(self.store, row["id"], (page - 1) * queries.TURNS, queries.TURNS)
         bars, seconds = drawing.timeline(turns)
-        credits_ = [c for c in self.store.credit(episode_id=episode.episode_id) if c.attempt == episode.attempt]
+        credits_ = _named([c for c in self.store.credit(episode_id=episode.episode_id) if c.attempt == episode.attempt])
         chosen = _chosen(credits_, request.query_params.getlist("method"))
         attempts = self.store.query(
             "SELECT attempt, failure FROM episodes WHERE episode_id = ? ORDER BY attempt", episode.episode_id
@@ -137,8 +139,9 @@ class _Pages:
             "turn_pages": pages,
             "bars": bars,
             "seconds": seconds,
-            "methods": [(c, _label(c)) for c in credits_],
-            "chosen": [(c, _label(c), max(map(abs, c.advantages), default=0.0)) for c in chosen],
+            "methods": credits_,
+            "chosen": chosen,
+            "signs": queries.signs(self.store, row["id"]),
             "attempts": attempts,
             "n_sequences": self.store.query("SELECT count(*) AS n FROM sequences WHERE episode = ?", row["id"])[0]["n"],
         }
@@ -166,14 +169,14 @@ class _Pages:
         episode = self.store.episode(request.path_params["episode"], row["attempt"])
         index = _whole(request.query_params.get("sequence"), 0)
         if not 0 <= index < len(episode.sequences):
-            raise HTTPException(404, "this episode has no such token sequence")
+            raise HTTPException(404, "This episode has no such token sequence")
         sequence, start = episode.sequences[index], max(_whole(request.query_params.get("start"), 0), 0)
         before = sum(len(one) for one in episode.sequences[:index])
         credit = _chosen(
-            [c for c in self.store.credit(episode_id=episode.episode_id) if c.token_advantages],
+            _named([c for c in self.store.credit(episode_id=episode.episode_id) if c.token_advantages]),
             request.query_params.getlist("method"),
         )
-        advantages = credit[0].token_advantages if credit else None
+        advantages = credit[0].row.token_advantages if credit else None
         largest = max(map(abs, advantages), default=0.0) if advantages else 0.0
         tokens = [
             {
@@ -189,14 +192,14 @@ class _Pages:
         shown = {"sequence": sequence, "index": index, "count": len(episode.sequences), "start": start, "size": TOKENS}
         return self.page(
             "tokens.html", request, run=record, episode=episode, tokens=tokens, largest=largest, length=len(sequence),
-            method=_label(credit[0]) if credit else None, **shown,
+            method=credit[0].label if credit else None, **shown,
         )  # fmt: skip
 
     def group(self, request: Request) -> Response:
         record = self._run(request)
         rows = queries.group(self.store, request.path_params["uid"])
         if not rows:
-            raise HTTPException(404, "there is no such group")
+            raise HTTPException(404, "There is no such group")
         paths = [(bool(row["success"]), queries.turns(self.store, row["id"], 0, 200)) for row in rows]
         return self.page("group.html", request, run=record, rows=rows, graph=drawing.state_graph(paths))
 
@@ -206,7 +209,7 @@ class _Pages:
         for name in ("a", "b"):
             row = queries.find(self.store, record.run, request.query_params.get(name, ""))
             if row is None:
-                raise HTTPException(404, f"episode {name} is not in this run")
+                raise HTTPException(404, f"Episode {name} is not in this run")
             sides.append((queries.head(self.store, row["id"]), queries.turns(self.store, row["id"], 0, 1000)))
         at = drawing.first_difference(sides[0][1], sides[1][1])
         pairs = [
@@ -223,7 +226,7 @@ class _Pages:
         try:
             found = self.store.image(request.path_params["digest"])
         except StoreError:
-            raise HTTPException(404, "there is no such image") from None
+            raise HTTPException(404, "There is no such image") from None
         return Response(found.data, media_type=found.media_type, headers={"cache-control": "private, max-age=31536000"})
 
     def mark(self, request: Request) -> Response:
@@ -232,7 +235,7 @@ class _Pages:
     def static(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in STATIC:
-            raise HTTPException(404, "there is no such file")
+            raise HTTPException(404, "There is no such file")
         return Response(_static(name), media_type=STATIC[name], headers={"cache-control": "no-cache"})
 
     def missing(self, request: Request, error: Exception) -> Response:
@@ -250,7 +253,7 @@ class _Pages:
         name = request.path_params["run"]
         found = next((record for record in self.store.runs() if record.run == name), None)
         if found is None:
-            raise HTTPException(404, "there is no such run in this store")
+            raise HTTPException(404, "There is no such run in this store")
         return found
 
     def _episode(self, request: Request) -> tuple[Any, Any]:
@@ -260,7 +263,7 @@ class _Pages:
             self.store, record.run, request.path_params["episode"], None if attempt is None else _whole(attempt, 0)
         )
         if row is None:
-            raise HTTPException(404, "there is no such episode in this run")
+            raise HTTPException(404, "There is no such episode in this run")
         return record, row
 
 
@@ -280,20 +283,49 @@ def _whole(text: str | None, default: int) -> int:
 
 
 def _label(credit: CreditRow) -> str:
-    told = ", ".join(f"{key}={value}" for key, value in sorted(credit.params.items()))
-    return credit.method + (f" ({told[:60]})" if told else "")
+    return f"{credit.method}·{credit.params_digest[:6]}"
 
 
-def _chosen(credits_: list[CreditRow], wanted: list[str]) -> list[CreditRow]:
+@dataclass(frozen=True)
+class _Credit:
+    """A credit result under the name the page gives it."""
+
+    row: CreditRow
+    key: str
+    label: str
+    """The method; with a piece of its parameters' digest where the method comes twice."""
+    settings: str
+    largest: float
+
+
+def _named(credits_: list[CreditRow]) -> list[_Credit]:
+    counts = Counter(credit.method for credit in credits_)
+    return [
+        _Credit(
+            row=c,
+            key=_label(c),
+            label=c.method if counts[c.method] == 1 else _label(c),
+            settings=json.dumps({name: value for name, value in c.params.items() if value}, ensure_ascii=False),
+            largest=max(map(abs, c.advantages), default=0.0),
+        )
+        for c in credits_
+    ]
+
+
+def _chosen(credits_: list[_Credit], wanted: list[str]) -> list[_Credit]:
     """Return the two results to show side by side: those asked for, else the first two."""
-    asked = [c for c in credits_ if _label(c) in wanted]
+    asked = [c for c in credits_ if c.key in wanted or c.row.method in wanted]
     return (asked or credits_)[:2]
 
 
-def _number(value: float | None, digits: int = 3) -> str:
+def _number(value: Any, digits: int = 3) -> str:
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:,.{digits}f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}"
+    if not isinstance(value, float):
+        return f"{value:,}"
+    if 0 < abs(value) < 10**-digits:
+        return f"{value:.2g}"
+    return f"{value:,.{digits}f}".rstrip("0").rstrip(".").replace("-", "−")
 
 
 def _percent(value: float | None) -> str:

@@ -4,14 +4,14 @@ Only geometry is made here; the templates draw it, and escape every text in it.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from turnwise.trajectories.records import Turn
 from turnwise.trajectories.tables import MetricRow
 
-COLUMN, ROW, RADIUS = 150, 64, 16
+COLUMN, ROW, RADIUS = 172, 64, 16
 
 
 @dataclass
@@ -47,6 +47,10 @@ class Edge:
     label: str
     visits: int = 0
     wins: int = 0
+    lift: float = 0.0
+    """How far it bends away from the straight line, so that it passes others and the states between its ends."""
+    label_at: float = 0.5
+    """Where along it the label stands: towards the end where many leave one state, else towards the beginning."""
 
     @property
     def rate(self) -> float:
@@ -64,12 +68,25 @@ class Edge:
         a, b = self.start, self.end
         if a is b:
             return f"M {a.x - 6:.0f} {a.y - RADIUS:.0f} c -22 -34 34 -34 12 0"
-        bend = (b.x - a.x) / 2 if b.x > a.x else 60
-        sign = 1 if b.x > a.x else -1
-        ax, bx = a.x + sign * RADIUS, b.x - sign * RADIUS
-        lift = 0 if b.x > a.x else -ROW * 0.7
-        towards = f"{ax + bend:.0f} {a.y + lift:.0f} {bx - bend:.0f} {b.y + lift:.0f}"
-        return f"M {ax:.0f} {a.y:.0f} C {towards} {bx:.0f} {b.y:.0f}"
+        (ax, ay), *towards, (bx, by) = self._controls()
+        between = " ".join(f"{x:.0f} {y:.0f}" for x, y in towards)
+        return f"M {ax:.0f} {ay:.0f} C {between} {bx:.0f} {by:.0f}"
+
+    @property
+    def label_place(self) -> tuple[float, float]:
+        """The point of the curve at which the label stands."""
+        t = self.label_at
+        shares = ((1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3)
+        x, y = (
+            sum(share * point[axis] for share, point in zip(shares, self._controls(), strict=True)) for axis in (0, 1)
+        )
+        return x, y - 5
+
+    def _controls(self) -> tuple[tuple[float, float], ...]:
+        a, b, ahead = self.start, self.end, self.end.x > self.start.x
+        ax, bx = (a.x + RADIUS, b.x - RADIUS) if ahead else (a.x - RADIUS, b.x + RADIUS)
+        bend = (b.x - a.x) / 2 if ahead else 60
+        return (ax, a.y), (ax + bend, a.y + self.lift), (bx - bend, b.y + self.lift), (bx, b.y)
 
 
 @dataclass
@@ -124,17 +141,35 @@ def _laid_out(nodes: dict[str, Node], edges: list[Edge], most: int) -> Graph:
     for place, depth in enumerate(sorted(columns)):
         column = sorted(columns[depth], key=lambda node: (-node.rate, -node.visits, node.key))
         for row, node in enumerate(column):
-            node.x, node.y = 40 + place * COLUMN, 56 + row * ROW
+            node.x, node.y = 40 + place * COLUMN, 60 + row * ROW
             node.label = f"{node.visits}"
     shown = {node.key for node in kept}
-    tallest = max((len(column) for column in columns.values()), default=0)
+    edges = [edge for edge in edges if edge.start.key in shown and edge.end.key in shown]
+    _part(edges)
+    top = max((-0.75 * edge.lift - edge.start.y + 24 for edge in edges), default=0.0)
+    for node in kept:
+        node.y += max(top, 0.0)
     return Graph(
         nodes=kept,
-        edges=[edge for edge in edges if edge.start.key in shown and edge.end.key in shown],
+        edges=edges,
         width=80 + max(len(columns) - 1, 0) * COLUMN,
-        height=80 + tallest * ROW,
+        height=max((node.y for node in kept), default=0.0) + 40,
         hidden=len(nodes) - len(kept),
     )
+
+
+def _part(edges: list[Edge]) -> None:
+    """Bend steps apart that would lie on each other, and around the states between their ends."""
+    lanes: Counter[frozenset[str]] = Counter()
+    leaving, arriving = Counter(e.start.key for e in edges), Counter(e.end.key for e in edges)
+    for edge in edges:
+        pair = frozenset((edge.start.key, edge.end.key))
+        columns, level = abs(edge.end.x - edge.start.x) / COLUMN, edge.start.y == edge.end.y
+        edge.lift = -44.0 * lanes[pair] - (26.0 + 14.0 * columns if level and columns > 1 else 0.0)
+        if edge.end.x <= edge.start.x:
+            edge.lift -= ROW * 0.7
+        lanes[pair] += edge.start is not edge.end
+        edge.label_at = 0.66 if leaving[edge.start.key] > 2 else 0.34 if arriving[edge.end.key] > 2 else 0.5
 
 
 @dataclass(frozen=True)

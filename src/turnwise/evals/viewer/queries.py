@@ -166,6 +166,29 @@ def turns(store: Store, key: int, first: int, count: int) -> list[Turn]:
     return [Turn.model_validate_json(row["record"]) for row in store.query(sql, key, first, count)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Signs:
+    """Where in an episode to look first."""
+
+    wrong: list[int]
+    """Turns whose calls were wrong or did not work, the first of them."""
+    more: int
+    """How many more such turns there are."""
+    last: Turn | None
+
+
+def signs(store: Store, key: int, most: int = 8) -> Signs:
+    """Return the turns that tell most about how an episode ended."""
+    sql = "SELECT idx FROM turns WHERE episode = ? AND status IN ('invalid', 'failed') ORDER BY idx"
+    wrong = [row["idx"] for row in store.query(sql, key)]
+    last = store.query("SELECT record FROM turns WHERE episode = ? ORDER BY idx DESC LIMIT 1", key)
+    return Signs(
+        wrong=wrong[:most],
+        more=max(len(wrong) - most, 0),
+        last=Turn.model_validate_json(last[0]["record"]) if last else None,
+    )
+
+
 def neighbours(store: Store, run: str, episode_id: str) -> tuple[str | None, str | None]:
     """Return the episodes before and after one, in the order of the list."""
     at = "(SELECT task_id, sample, episode_id FROM episodes WHERE run = ? AND episode_id = ? AND latest = 1)"
