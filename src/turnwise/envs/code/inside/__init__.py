@@ -1,0 +1,1 @@
+"""What runs inside the sandboxes; it is sent there as text and imports nothing of turnwise but its own modules."""
