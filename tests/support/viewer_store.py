@@ -10,12 +10,27 @@ import numpy as np
 from tiny_env import CountEnv, tasks
 from trajectory_samples import a_run
 from turnwise.agents import collect, make_agent, panel_ref, plan
+from turnwise.envs import Observation
 from turnwise.trajectories import CreditRow, Store, TokenSequence, Trajectory
 
 EVIL = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"></textarea></style>"
     "<svg onload=document.title='owned'>{{ 7 * 7 }} javascript:alert(1) \u202eevil"
 )
+
+
+PAGE = (
+    "<html><head><meta http-equiv=refresh content='0;url=http://outside.example/refresh'>"
+    "<link rel=preconnect href=http://outside.example><LINK rel=stylesheet href=http://outside.example/s.css>"
+    "<base href=http://outside.example/><style>@import 'http://outside.example/i.css'; h1 { color: rgb(1, 2, 3) } "
+    "body { background: url(http://outside.example/b.png) }</style></head>"
+    "<body onload=\"parent.document.title='owned'\">"
+    "<h1>Checkout</h1><script>parent.document.title='owned'; fetch('http://outside.example/f')</script>"
+    "<img src=http://outside.example/i.png onerror=\"top.location='http://outside.example'\">"
+    "<iframe src=http://outside.example/frame></iframe><object data=http://outside.example/o></object>"
+    "<form action=http://outside.example/form><button>Buy</button></form><a href=http://outside.example/go>Go</a></body></html>"
+)
+"""A page an agent was shown that tries to run, to reach outside and to lead away."""
 
 
 def make(path: Path, n: int = 8, samples: int = 4) -> Path:
@@ -69,7 +84,7 @@ def evil(like: Trajectory) -> Trajectory:
         token_ids=np.arange(30), logprobs=-np.arange(30) / 10, source=np.r_[np.ones(10), np.zeros(20)],
         loss_mask=np.r_[np.zeros(10, bool), np.ones(20, bool)], tokenizer=EVIL,
     )  # fmt: skip
-    turn = like.turns[0].model_copy(update={"text": EVIL, "reasoning": EVIL})
+    turn = like.turns[0].model_copy(update={"text": EVIL, "reasoning": EVIL, "observation": Observation.of(PAGE)})
     call = like.turns[0].calls[0].model_copy(update={"name": EVIL, "arguments": {EVIL: EVIL}})
     return like.model_copy(
         update={

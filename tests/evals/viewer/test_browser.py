@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from turnwise.trajectories import Store
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
+
+
+heard_at = [0]
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +47,32 @@ def url(path: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def outside() -> Iterator[list[bytes]]:
+    """What a server outside hears; ``outside.example`` leads to it."""
+    heard = list[bytes]()
+
+    class Listener(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            heard.append(b"a connection")
+            heard.append(self.rfile.readline())
+            self.wfile.write(b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Listener) as server:
+        server.daemon_threads = True
+        heard_at[0] = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield heard
+        server.shutdown()
+        thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def browser(outside: list[bytes]) -> Iterator[Any]:
     with playwright.sync_playwright() as started:
         # Root has no user namespace to put Chromium's sandbox in.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        arguments.append(f"--host-resolver-rules=MAP outside.example 127.0.0.1:{heard_at[0]}")
         browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()
@@ -141,6 +167,54 @@ def test_stored_text_does_nothing(page: Page) -> None:
     assert "owned" not in (p.title().split("·")[-1], p.evaluate("document.title")[:5])
     assert p.evaluate("document.querySelectorAll('script').length") == 0
     page.wrong = [text for text in page.wrong if "file://" not in text]
+
+
+def open_evil(page: Page) -> Any:
+    page.page.locator("a.row", has_text="evil").first.click()
+    page.page.locator("a.row").first.click()
+    page.page.wait_for_selector("a.render")
+    return page.page
+
+
+def only_refused(page: Page) -> None:
+    """Forget what the browser says of things it did not do: its tools tell of a request before it is refused."""
+    refused = ("Content Security Policy", "sandboxed", "ERR_BLOCKED_BY_CSP", "asked for http://outside.example")
+    page.wrong = [text for text in page.wrong if not any(words in text for words in refused)]
+
+
+def test_html_is_shown_in_a_frame_that_can_do_nothing(page: Page, outside: list[bytes]) -> None:
+    p = open_evil(page)
+    title, heard = p.title(), len(outside)
+    p.locator("a.render").first.click()
+    frame = p.frame_locator("iframe[sandbox='']")
+    assert frame.locator("h1").inner_text() == "Checkout"
+    assert frame.locator("h1").evaluate("h => getComputedStyle(h).color") == "rgb(1, 2, 3)"
+    accessible(p)
+    frame.locator("button").click(force=True)
+    frame.locator("a").click(force=True)
+    p.wait_for_timeout(500)
+    assert (p.title(), len(outside)) == (title, heard)
+    assert p.url.startswith(page.url)
+    p.click("text=Hide the page")
+    assert p.locator("iframe").count() == 0
+    only_refused(page)
+
+
+def test_the_page_of_a_turn_opened_by_itself_can_do_nothing_either(page: Page, outside: list[bytes]) -> None:
+    p, heard = open_evil(page), len(outside)
+    p.goto(page.url + p.locator("a.render").first.get_attribute("href"))
+    assert p.inner_text("h1") == "Checkout"
+    p.wait_for_timeout(500)
+    assert (p.title(), len(outside)) == ("", heard)
+    assert p.url.startswith(page.url)
+    only_refused(page)
+
+
+def test_the_outside_would_have_been_heard(browser: Any, outside: list[bytes]) -> None:
+    p, heard = browser.new_page(), len(outside)
+    p.goto("http://outside.example/")
+    assert len(outside) > heard
+    p.close()
 
 
 def test_keys_alone(page: Page) -> None:

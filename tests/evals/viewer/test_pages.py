@@ -1,6 +1,7 @@
 """The pages over HTTP: who may ask, what is escaped, what is paged."""
 
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -69,6 +70,23 @@ def test_hostile_text_is_text(client: TestClient) -> None:
         assert "{{ 7 * 7 }}" in text
 
 
+def test_the_frame_of_a_turn_is_tame_and_only_for_html(client: TestClient, path: Path) -> None:
+    where = f"/run/{quote('evil ' + viewer_store.EVIL, safe='')}/episode/{'e' * 32}"
+    link = unescape(client.get(where).text.partition('class="render" href="')[2].partition('"')[0])
+    answer = client.get(link)
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none'")
+    assert "allow-" not in policy
+    assert "script-src" not in policy
+    assert "<h1>Checkout</h1>" in answer.text
+    for word in ("<link", "<meta http", "<base"):
+        assert word not in answer.text.lower()
+    for other in ("turn=0&part=", "turn=0&part=ffff", "turn=99&part=0", "", "turn=x"):
+        assert client.get(f"{where}/frame?{other}").status_code == 404
+    plain = client.get(f"/run/baseline/episode/{first_episode(path)}").text
+    assert 'class="render"' not in plain
+
+
 def test_an_exported_episode_stands_alone(client: TestClient, path: Path) -> None:
     page = client.get(f"/run/baseline/episode/{first_episode(path)}/export").text
     assert "default-src 'none'" in page
@@ -87,6 +105,8 @@ def test_an_exported_episode_stands_alone(client: TestClient, path: Path) -> Non
         ("q=counter", 32),
         ("q=%25", 0),
         ("q=nowhere", 0),
+        ("q=%00count-3", 4),
+        ("q=%22count+3%22", 4),
     ],
 )
 def test_filters_and_search(client: TestClient, query: str, expected: int) -> None:

@@ -4,6 +4,8 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,10 @@ from starlette.routing import Route
 
 from turnwise.envs.types import ImagePart, Observation, text_of
 from turnwise.errors import StoreError, TurnwiseError
-from turnwise.evals.viewer import drawing, queries
+from turnwise.evals.viewer import drawing, frames, queries
 from turnwise.evals.viewer.guard import Guard
 from turnwise.evals.viewer.queries import Filters
+from turnwise.evals.viewer.search import SearchIndex
 from turnwise.trajectories.records import SOURCES
 from turnwise.trajectories.store import Store
 from turnwise.trajectories.tables import CreditRow
@@ -48,12 +51,13 @@ def create_app(path: str | Path, *, token: str | None = None, hosts: frozenset[s
     Raises:
         StoreError: There is no store, or it cannot be read.
     """
-    pages = _Pages(Store.open(path))
+    pages = _Pages(Store.open(path), SearchIndex(Path(path)))
     routes = [
         Route("/", pages.runs),
         Route("/run/{run:path}/training", pages.training),
         Route("/run/{run:path}/episode/{episode}/tokens", pages.tokens),
         Route("/run/{run:path}/episode/{episode}/export", pages.export),
+        Route("/run/{run:path}/episode/{episode}/frame", pages.frame),
         Route("/run/{run:path}/episode/{episode}", pages.episode),
         Route("/run/{run:path}/group/{uid}", pages.group),
         Route("/run/{run:path}/diff", pages.diff),
@@ -64,14 +68,14 @@ def create_app(path: str | Path, *, token: str | None = None, hosts: frozenset[s
     ]
     handlers: dict[Any, Any] = {HTTPException: pages.missing, TurnwiseError: pages.wrong}
     guard = Middleware(Guard, token=token, hosts=hosts)
-    return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
+    return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=pages.lifespan)
 
 
 class _Pages:
     """The handlers; plain functions, so that each runs in a worker thread."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, index: SearchIndex) -> None:
+        self.store, self.index = store, index
         self.templates = Environment(
             loader=PackageLoader("turnwise.evals.viewer"),
             autoescape=True,
@@ -80,7 +84,20 @@ class _Pages:
             finalize=_visible,
         )
         self.templates.filters |= {"num": _number, "pct": _percent, "said": _observed, "args": _arguments}
-        self.templates.globals |= {"adv": drawing.advantage_class, "is_image": lambda part: isinstance(part, ImagePart)}
+        self.templates.globals |= {
+            "adv": drawing.advantage_class,
+            "is_image": lambda part: isinstance(part, ImagePart),
+            "frame_key": frames.key,
+        }
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Fill the search index while the server runs."""
+        self.index.start()
+        try:
+            yield
+        finally:
+            self.index.close()
 
     def page(self, template: str, request: Request, **values: Any) -> HTMLResponse:
         values |= {"store": self.store.path.name, "mark": queries.mark(self.store), "query": request.query_params}
@@ -96,11 +113,11 @@ class _Pages:
         filters = Filters(
             outcome=asked.get("outcome", ""),
             stop=asked.get("stop", ""),
-            q=asked.get("q", "").strip(),
+            q=asked.get("q", "").replace("\0", "").strip(),
             sort=asked.get("sort", "task"),
             page=_whole(asked.get("page"), 1),
         )
-        found = queries.episodes(self.store, record.run, filters)
+        found = queries.episodes(self.store, self.index, record.run, filters)
         return self.page(
             "run.html",
             request,
@@ -163,6 +180,21 @@ class _Pages:
         )
         page.headers["content-disposition"] = f'attachment; filename="episode-{episode.episode_id[:12]}.html"'
         return page
+
+    def frame(self, request: Request) -> Response:
+        """One observation's HTML as a page that can do nothing; meant for a sandboxed frame."""
+        _, row = self._episode(request)
+        turn = request.query_params.get("turn")
+        observed = (
+            [queries.head(self.store, row["id"]).first_observation]
+            if turn is None
+            else [found.observation for found in queries.turns(self.store, row["id"], _whole(turn, 0), 1)]
+        )
+        wanted = request.query_params.get("part", "")
+        for part in (part for observation in observed for part in _all_parts(observation)):
+            if wanted and frames.key(part) == wanted:
+                return HTMLResponse(frames.tamed(part.text), headers=frames.HEADERS)
+        raise HTTPException(404, "There is no such page in this turn")
 
     def tokens(self, request: Request) -> Response:
         record, row = self._episode(request)

@@ -9,13 +9,14 @@ from operator import itemgetter
 from typing import Any
 
 from turnwise.evals.intervals import Interval, proportion_of
+from turnwise.evals.viewer.search import SearchIndex, expression
 from turnwise.trajectories.records import Trajectory, Turn
 from turnwise.trajectories.store import Store
 
 PAGE = 50
 TURNS = 100
 SEARCH_S = 2.0
-"""How long a search through texts may take before it says that it has not seen everything."""
+"""How long a search may take before it says that it has not seen everything."""
 
 STRIDE = 500
 """Episodes looked through between two looks at the clock."""
@@ -27,6 +28,7 @@ SORTS = {
     "turns": "n_turns DESC, task_id",
     "newest": "ended_at DESC",
 }
+COLUMNS = "task_id, sample, episode_id, stop_reason, scored, success, score, reward, n_turns, n_invalid, failure_kind"
 OUTCOMES = {
     "solved": "success = 1",
     "unsolved": "scored = 1 AND success = 0",
@@ -77,6 +79,8 @@ class EpisodePage:
     total: int
     """Rows that fit the filters; with an unfinished search, those found so far."""
     complete: bool = True
+    indexed: float = 1.0
+    """The share of the store's episodes that the search index held when it was asked."""
 
 
 def sums(store: Store, run: str) -> Sums:
@@ -104,22 +108,34 @@ def stop_reasons(store: Store, run: str) -> list[Any]:
     return sorted(store.query(sql, run), key=lambda row: -row["n"])
 
 
-def episodes(store: Store, run: str, filters: Filters) -> EpisodePage:
+def episodes(store: Store, index: SearchIndex, run: str, filters: Filters) -> EpisodePage:
     """Return a page of a run's episodes."""
     where, values = filters.where(run)
     order, offset = SORTS.get(filters.sort, SORTS["task"]), (max(filters.page, 1) - 1) * PAGE
     if filters.q:
-        return _search(store, run, filters, order, offset)
+        words = expression(filters.q)
+        if words is None:
+            return _scan(store, run, filters, order, offset)
+        return _search(index, words, (where, values), order, offset)
     total = store.query(f"SELECT count(*) AS n FROM episodes WHERE {where}", *values)[0]["n"]
-    columns = (
-        "task_id, sample, episode_id, stop_reason, scored, success, score, reward, n_turns, n_invalid, failure_kind"
-    )
-    sql = f"SELECT {columns} FROM episodes WHERE {where} ORDER BY {order} LIMIT {PAGE} OFFSET ?"
+    sql = f"SELECT {COLUMNS} FROM episodes WHERE {where} ORDER BY {order} LIMIT {PAGE} OFFSET ?"
     return EpisodePage(rows=store.query(sql, *values, offset), total=total)
 
 
-def _search(store: Store, run: str, filters: Filters, order: str, offset: int) -> EpisodePage:
-    """Look for a text in tasks, ids and everything said, newest first, for as long as a reader would wait."""
+def _search(index: SearchIndex, words: str, fits: tuple[str, list[Any]], order: str, offset: int) -> EpisodePage:
+    """Ask the index; while it is being filled, for as long as a reader would wait and then for what it has."""
+    whole, (where, values) = index.wait(SEARCH_S), fits
+    share = 1.0 if whole else index.share
+    # The plus keeps SQLite to the index of lists: going by the ids found would read a whole record for each.
+    where += " AND +id IN (SELECT rowid FROM temp.said WHERE said MATCH ?)"
+    total = index.query(f"SELECT count(*) AS n FROM main.episodes WHERE {where}", *values, words)
+    sql = f"SELECT {COLUMNS} FROM main.episodes WHERE {where} ORDER BY {order} LIMIT {PAGE} OFFSET ?"
+    rows = index.query(sql, *values, words, offset)
+    return EpisodePage(rows=rows, total=total[0]["n"] if total else 0, complete=whole, indexed=share)
+
+
+def _scan(store: Store, run: str, filters: Filters, order: str, offset: int) -> EpisodePage:
+    """Look through texts for what an index of words does not know: signs alone, scripts without spaces."""
     where, values = filters.where(run)
     # Records are JSON: a quotation mark or a backslash stands there escaped.
     plain, inside = _like(filters.q), _like(json.dumps(filters.q, ensure_ascii=False)[1:-1])

@@ -56,6 +56,22 @@ document.addEventListener("keydown", (event) => {
 document.getElementById("theme").addEventListener("click", () => theme.toggle());
 document.getElementById("keys").addEventListener("click", () => help.showModal());
 
+// What an agent was shown as HTML, in a frame that may run nothing.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.render");
+  if (!link || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  const open = link.nextElementSibling;
+  if (open?.tagName === "IFRAME") { open.remove(); link.textContent = "Show as a page"; return; }
+  const frame = document.createElement("iframe");
+  frame.setAttribute("sandbox", "");
+  frame.referrerPolicy = "no-referrer";
+  frame.title = "The page the agent was shown";
+  frame.src = link.href;
+  link.after(frame);
+  link.textContent = "Hide the page";
+});
+
 // While a run goes on, lists renew themselves; a transcript is never pulled from under its reader.
 const live = document.getElementById("live");
 const isList = !location.pathname.includes("/episode/") && !location.pathname.endsWith("/diff");
@@ -65,7 +81,8 @@ async function look() {
   if (document.hidden) return;
   try {
     const { mark } = await (await fetch("/mark")).json();
-    if (mark === seen) return;
+    // A search answered by a part of the index is asked again until it is whole.
+    if (mark === seen && !document.querySelector("[data-building]")) return;
     seen = mark;
     if (isList) await renew(); else live.textContent = "new episodes";
   } catch { live.textContent = "the server is gone"; }

@@ -1,0 +1,34 @@
+"""HTML that an agent was shown, as a page for a sandboxed frame: it runs nothing, asks for nothing, leads nowhere."""
+
+import hashlib
+import re
+from typing import Any
+
+from turnwise.envs.types import TextPart
+
+ELEMENT = re.compile(
+    r"<(?:!doctype\s+html|html|body|main|section|div|table|form|h[1-6]|p|ul|ol|nav|button|input|svg)\b[^<>]*>", re.I
+)
+REACHING = re.compile(r"<(?=(?:link|meta|base)\b)", re.I)
+"""Elements that reach outside in ways a policy does not govern: hints to connect, refreshes."""
+
+HEADERS = {
+    "content-security-policy": (
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; "
+        "frame-ancestors 'self'"
+    ),
+    "x-dns-prefetch-control": "off",
+}
+
+
+def key(part: Any) -> str | None:
+    """Name a part that can be shown as a page; None for one that cannot."""
+    if not isinstance(part, TextPart) or not ELEMENT.search(part.text):
+        return None
+    return hashlib.sha256(part.text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def tamed(text: str) -> str:
+    """Return the HTML without the elements that no policy holds back; its own styles stay."""
+    clean = text.encode("utf-8", "replace").decode("utf-8")
+    return '<!doctype html><meta charset="utf-8">' + REACHING.sub("<x-", clean)
