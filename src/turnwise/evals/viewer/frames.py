@@ -9,8 +9,9 @@ from turnwise.envs.types import TextPart
 ELEMENT = re.compile(
     r"<(?:!doctype\s+html|html|body|main|section|div|table|form|h[1-6]|p|ul|ol|nav|button|input|svg)\b[^<>]*>", re.I
 )
-REACHING = re.compile(r"<(?=(?:link|meta|base)\b)", re.I)
-"""Elements that reach outside in ways a policy does not govern: hints to connect, refreshes."""
+REACHING = re.compile(r"<(?=(?:link|meta|base|i?frame|frameset|fencedframe|object|embed|portal)\b)", re.I)
+"""Elements that reach outside in ways a policy does not govern: hints to connect, refreshes, and inner frames, to whose
+host Chromium connects before it asks the policy."""
 
 HEADERS = {
     "content-security-policy": (
