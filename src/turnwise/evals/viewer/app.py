@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ class _Pages:
     """The handlers; plain functions, so that each runs in a worker thread."""
 
     def __init__(self, store: Store, index: SearchIndex) -> None:
-        self.store, self.index = store, index
+        self.store, self.index, self.remembered = store, index, queries.Remembered()
         self.templates = Environment(
             loader=PackageLoader("turnwise.evals.viewer"),
             autoescape=True,
@@ -104,7 +104,7 @@ class _Pages:
         return HTMLResponse(self.templates.get_template(template).render(**values))
 
     def runs(self, request: Request) -> Response:
-        listed = [(record, queries.sums(self.store, record.run)) for record in reversed(self.store.runs())]
+        listed = [(record, self._sums(record.run)) for record in reversed(self.store.runs())]
         return self.page("runs.html", request, runs=listed)
 
     def run(self, request: Request) -> Response:
@@ -117,13 +117,13 @@ class _Pages:
             sort=asked.get("sort", "task"),
             page=_whole(asked.get("page"), 1),
         )
-        found = queries.episodes(self.store, self.index, record.run, filters)
+        found = queries.episodes(self.store, self.index, record.run, filters, self.remembered)
         return self.page(
             "run.html",
             request,
             run=record,
-            sums=queries.sums(self.store, record.run),
-            stops=queries.stop_reasons(self.store, record.run),
+            sums=self._sums(record.run),
+            stops=self._remember(queries.stop_reasons, record.run),
             found=found,
             filters=filters,
             pages=max(1, math.ceil(found.total / queries.PAGE)),
@@ -280,6 +280,12 @@ class _Pages:
         page = self.page("error.html", request, message=str(error))
         page.status_code = 500
         return page
+
+    def _sums(self, run: str) -> queries.Sums:
+        return self._remember(queries.sums, run)
+
+    def _remember(self, ask: Callable[[Store, str], queries.Answer], run: str) -> queries.Answer:
+        return self.remembered.get(queries.mark(self.store), (ask.__name__, run), lambda: ask(self.store, run))
 
     def _run(self, request: Request) -> Any:
         name = request.path_params["run"]

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from turnwise.evals.intervals import Interval, proportion_of
 from turnwise.evals.viewer.search import SearchIndex, expression
 from turnwise.trajectories.records import Trajectory, Turn
 from turnwise.trajectories.store import Store
+
+Answer = TypeVar("Answer")
 
 PAGE = 50
 TURNS = 100
@@ -83,6 +85,25 @@ class EpisodePage:
     """The share of the store's episodes that the search index held when it was asked."""
 
 
+class Remembered:
+    """Answers about a store that hold until something is added to it; the counts of a large run take a moment."""
+
+    MOST = 512
+
+    def __init__(self) -> None:
+        self._mark, self._known = "", dict[tuple[Any, ...], Any]()
+
+    def get(self, mark: str, key: tuple[Any, ...], ask: Callable[[], Answer]) -> Answer:
+        """Return what is known for the key, or ask."""
+        if mark != self._mark or len(self._known) > self.MOST:
+            self._mark, self._known = mark, {}
+        known = self._known
+        if key not in known:
+            known[key] = ask()
+        answer: Answer = known[key]
+        return answer
+
+
 def sums(store: Store, run: str) -> Sums:
     """Sum a run up."""
     sql = (
@@ -108,7 +129,9 @@ def stop_reasons(store: Store, run: str) -> list[Any]:
     return sorted(store.query(sql, run), key=lambda row: -row["n"])
 
 
-def episodes(store: Store, index: SearchIndex, run: str, filters: Filters) -> EpisodePage:
+def episodes(
+    store: Store, index: SearchIndex, run: str, filters: Filters, remembered: Remembered | None = None
+) -> EpisodePage:
     """Return a page of a run's episodes."""
     where, values = filters.where(run)
     order, offset = SORTS.get(filters.sort, SORTS["task"]), (max(filters.page, 1) - 1) * PAGE
@@ -117,7 +140,9 @@ def episodes(store: Store, index: SearchIndex, run: str, filters: Filters) -> Ep
         if words is None:
             return _scan(store, run, filters, order, offset)
         return _search(index, words, (where, values), order, offset)
-    total = store.query(f"SELECT count(*) AS n FROM episodes WHERE {where}", *values)[0]["n"]
+    known = remembered or Remembered()
+    count = f"SELECT count(*) AS n FROM episodes WHERE {where}"
+    total = known.get(mark(store), (count, *values), lambda: store.query(count, *values)[0]["n"])
     sql = f"SELECT {COLUMNS} FROM episodes WHERE {where} ORDER BY {order} LIMIT {PAGE} OFFSET ?"
     return EpisodePage(rows=store.query(sql, *values, offset), total=total)
 
