@@ -5,10 +5,11 @@ chats of six requests, five calls of one trivial tool and an answer. Rounds are 
 without imports. Prints medians and, per round, the ratio to the bare loop of the same round.
 
     python benchmarks/collect.py cpu  [--episodes 1000] [--concurrency 256] [--latency 0.2] [--rounds 5] [--peers DIR]
-    python benchmarks/collect.py wall [--rounds 1]       ten turns at 1 s, concurrency 64 and 256, the ideal beside
+    python benchmarks/collect.py wall [--rounds 5]       ten turns at 1 s, concurrency 64 and 256, the ideal beside
     python benchmarks/collect.py import [--rounds 5]     seconds that `import turnwise` takes
 
-``--peers DIR`` holds, or is given, a virtual environment for each peer; without it they are left out.
+``--peers DIR`` holds, or is given, a virtual environment for each peer; without it they are left out. They take part in
+the first ``--peer-rounds`` rounds only (default: all). Every run is told on stderr as it ends.
 """
 
 import argparse
@@ -71,6 +72,8 @@ def once(command: list[str], url: str, episodes: int, concurrency: int, expected
     if made != expected:
         raise SystemExit(f"{command[-1]} made {made} requests, not {expected}")
     told: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    line = f"{Path(command[-1]).stem}, {episodes} episodes, {concurrency} at once"
+    print(f"{line}: {told['wall_s']:.1f} s, {told['cpu_s']:.1f} s CPU", file=sys.stderr, flush=True)
     return told
 
 
@@ -81,13 +84,15 @@ def cpu(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         options = [*script(Path(folder), 5), "--latency", str(asked.latency)]
         with spawned(options) as url:
-            for _ in range(asked.rounds):
+            for number in range(asked.rounds):
                 for name, command in runners.items():
-                    results[name].append(once(command, url, asked.episodes, asked.concurrency, requests))
+                    if name not in PEERS or number < asked.peer_rounds:
+                        results[name].append(once(command, url, asked.episodes, asked.concurrency, requests))
     print(f"{asked.episodes} episodes of 6 requests, concurrency {asked.concurrency}, latency {asked.latency} s")
     for name, rounds in results.items():
         cost = [one["cpu_s"] / requests * 1e3 for one in rounds]
-        ratios = [one["cpu_s"] / bare["cpu_s"] for one, bare in zip(rounds, results["bare"], strict=True)]
+        # Peers may have sat out the later rounds: theirs are the first.
+        ratios = [one["cpu_s"] / bare["cpu_s"] for one, bare in zip(rounds, results["bare"], strict=False)]
         wall, memory = (statistics.median(one[key] for one in rounds) for key in ("wall_s", "rss_mb"))
         told = f"{statistics.median(cost):6.2f} ms CPU a request   x{statistics.median(ratios):.2f} of bare"
         print(f"{name:<12}{told}  (rounds {', '.join(f'{r:.2f}' for r in ratios)})  {wall:.1f} s  {memory:.0f} MB")
@@ -103,9 +108,8 @@ def wall(asked: argparse.Namespace) -> None:
                     told = once(command, url, concurrency, concurrency, concurrency * 10)
                     taken[name].append(told["wall_s"])
             bare, ours = (statistics.median(taken[name]) for name in ("bare", "turnwise"))
-            print(
-                f"concurrency {concurrency}: bare {bare:.1f} s, turnwise {ours:.1f} s, x{ours / bare:.3f}; ideal 10.0 s"
-            )
+            ratio = f"x{ours / bare:.3f}; ideal 10.0 s"
+            print(f"concurrency {concurrency}: bare {bare:.1f} s, turnwise {ours:.1f} s, {ratio}", flush=True)
 
 
 def imports(asked: argparse.Namespace) -> None:
@@ -129,7 +133,11 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", type=Path, default=None)
+    parser.add_argument("--peer-rounds", type=int, default=None)
     asked = parser.parse_args()
+    asked.peer_rounds = asked.rounds if asked.peer_rounds is None else asked.peer_rounds
+    if asked.rounds < 1 or (asked.peers and asked.peer_rounds < 1):
+        parser.error("rounds start at 1")
     commands: dict[str, Any] = {"cpu": cpu, "wall": wall, "import": imports}
     commands[asked.what](asked)
 

@@ -1,8 +1,11 @@
 """The fake endpoint refuses what real ones refuse, and runs as a process too."""
 
 import json
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -67,6 +70,18 @@ def test_rules_answer_by_turn_task_and_schema() -> None:
         assert random[0] == random[1]
         arguments = json.loads(random[0]["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"])
         assert isinstance(arguments["n"], int)
+
+
+@pytest.mark.slow
+def test_an_idle_connection_stays_open() -> None:
+    with FakeServer(Script([say("ok")])) as server:
+        line = HTTPConnection(urlsplit(server.url).netloc)
+        with closing(line):
+            line.request("GET", "/v1/models")
+            assert line.getresponse().read()
+            line.sock.settimeout(6.5)
+            with pytest.raises(TimeoutError):  # a closed connection would give its end, the empty bytes
+                line.sock.recv(1)
 
 
 def test_it_runs_as_a_process(tmp_path: Path) -> None:

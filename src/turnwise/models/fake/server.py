@@ -23,6 +23,9 @@ from turnwise.models.fake.faults import Faults, spoil
 from turnwise.models.fake.rules import ChatRequest, Reply, Rule
 from turnwise.models.fake.tokens import logprob, render, spoken
 
+IDLE_S = 3600
+"""Seconds for which an idle connection is kept open."""
+
 
 class FakeServer:
     """An OpenAI-compatible endpoint on loopback.
@@ -82,11 +85,18 @@ class FakeServer:
         return listener
 
     def settings(self) -> Any:
-        """Return uvicorn's settings: no log, no lifespan, an end that waits for nobody."""
+        """Return uvicorn's settings: no log, no lifespan, idle connections kept, an end that waits for nobody."""
         import uvicorn
 
         return uvicorn.Config(
-            self.app, log_level="critical", lifespan="off", access_log=False, timeout_graceful_shutdown=1
+            self.app,
+            log_level="critical",
+            lifespan="off",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            # Closing an idle connection while a busy client writes to it is a fault that nobody asked for: uvicorn's
+            # five seconds cost such clients a retry, or the episode.
+            timeout_keep_alive=IDLE_S,
         )
 
     def _serve(self, listener: socket.socket) -> None:
