@@ -96,7 +96,7 @@ class SolutionProcess:
                 return Reply(lost=True, message="its process had ended too often")
             if not (begun := await self.start()).ok:
                 return begun
-        op = "get" if request["op"] == "get" else "call"
+        op = {"get": "get", "set": "set"}.get(request["op"], "call")
         return await self._ask(f"_turnwise.{op}({json.dumps(request)!r})")
 
     async def function(self, name: str, args: list[Any]) -> Reply:

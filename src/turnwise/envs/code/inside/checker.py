@@ -27,7 +27,8 @@ class Remote:
     __slots__ = ("_ask", "_path", "_target")
 
     def __init__(self, ask: Any, target: int | None, path: tuple[str, ...]) -> None:
-        self._ask, self._target, self._path = ask, target, path
+        for name, value in (("_ask", ask), ("_target", target), ("_path", path)):
+            object.__setattr__(self, name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it there."""
@@ -46,11 +47,17 @@ class Remote:
             raise AttributeError(name)
         return self._ask({"op": "get", "target": self._target, "path": [*self._path, name]})
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute there."""
+        self._ask(
+            {"op": "set", "target": self._target, "path": [*self._path, name], "args": [encode(value, number_of)]}
+        )
+
 
 def number_of(value: Any) -> int:
     """Name an object of the solution that a test passes back; anything else that is not plain cannot pass."""
     if isinstance(value, Remote) and value._target is not None and not value._path:
-        return value._target
+        return int(value._target)
     raise NotPlain(f"a test passes a value of type {type(value).__name__}, which is not plain data")
 
 

@@ -55,6 +55,17 @@ class Host:
         """Read a name or an attribute."""
         self._answer(lambda: self._target(json.loads(request)))
 
+    def set(self, request: str) -> None:
+        """Set an attribute to the one argument."""
+
+        def work() -> Any:
+            asked = json.loads(request)
+            *path, name = asked["path"]
+            setattr(self._target({**asked, "path": path}), name, decode(asked["args"][0], self._found))
+            return None
+
+        self._answer(work)
+
     def _target(self, asked: dict[str, Any]) -> Any:
         value = self.module if asked["target"] is None else self._found(asked["target"])
         for name in asked["path"]:
