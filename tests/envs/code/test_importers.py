@@ -58,7 +58,7 @@ async def test_humaneval(tmp_path: Path) -> None:
         "prompt": 'def near(a, b):\n    """Whether a and b differ by less than 0.1."""\n',
         "entry_point": "near",
         "canonical_solution": "    return abs(a - b) < 0.1\n",
-        "test": "META = {}\ndef check(candidate):\n    assert candidate(1, 1.05) is True\n    assert not candidate(1, 2)\n",
+        "test": "M = {}\ndef check(candidate):\n    assert candidate(1, 1.05)\n    assert not candidate(1, 2)\n",
     }
     looped = {**plain, "task_id": "HumanEval/901"}
     looped["test"] = "def check(candidate):\n    for n in range(60):\n        assert candidate(n, n + 0.05)\n"
@@ -70,7 +70,7 @@ async def test_humaneval(tmp_path: Path) -> None:
     assert isinstance(first, dict)
     assert isinstance(second, dict)
     assert (first["tests"], second["tests"]) == (
-        ["assert candidate(1, 1.05) is True", "assert not candidate(1, 2)"],
+        ["assert candidate(1, 1.05)", "assert not candidate(1, 2)"],
         ["check(near)"],
     )
     await solved(tasks)
