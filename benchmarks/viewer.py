@@ -5,7 +5,8 @@
 Makes the store where there is none, one episode of it with 1,000 turns, then starts ``turnwise view`` as a process of
 its own and asks for each kind of page five times; prints the slowest of each and the server's resident memory. Where
 Chromium and Playwright are installed, it opens each page five times in the browser too, in a new context (an empty
-cache), and prints when the browser says it first painted, counted from the start of the navigation. The server's
+cache), and prints when the browser says it first painted, counted from the start of the navigation; the page of
+what is not found asks the store for nothing and shows what the browser alone takes. The server's
 answers are measured while the search index is being made, too.
 """
 
@@ -141,7 +142,7 @@ def measure(path: Path) -> None:
         served(url, pages, 5)
         if browser:
             print("first contentful paint in Chromium:")
-            painted(url, pages, 5)
+            painted(url, {"(not found)": "/run/none", **pages}, 5)
         print(f"resident memory {psutil.Process(server.pid).memory_info().rss / 2**20:.0f} MB")
         server.terminate()
 

@@ -144,7 +144,8 @@ def episodes(
     count = f"SELECT count(*) AS n FROM episodes WHERE {where}"
     total = known.get(mark(store), (count, *values), lambda: store.query(count, *values)[0]["n"])
     sql = f"SELECT {COLUMNS} FROM episodes WHERE {where} ORDER BY {order} LIMIT {PAGE} OFFSET ?"
-    return EpisodePage(rows=store.query(sql, *values, offset), total=total)
+    rows = known.get(mark(store), (sql, *values, offset), lambda: store.query(sql, *values, offset))
+    return EpisodePage(rows=rows, total=total)
 
 
 def _search(index: SearchIndex, words: str, fits: tuple[str, list[Any]], order: str, offset: int) -> EpisodePage:
