@@ -125,5 +125,5 @@ if __name__ == "__main__":
     parser.add_argument("--small", action="store_true")
     count = 8 if parser.parse_args().small else 128
     methods(count)
-    for characters in (120, 400):
+    for characters in (120, 190, 400):
         similarity(count, characters)

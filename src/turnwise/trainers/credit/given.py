@@ -178,18 +178,27 @@ class Shapley(Estimator[ShapleyParams]):
         value = np.zeros(batch.turns)
         error = np.zeros(batch.turns)
         stored = batch.get("coalitions" if params.mode == "exact" else "permutations")
+        seen: dict[tuple[int, int], tuple[Floats, Floats, Any]] = {}
         for i, (start, end) in enumerate(zip(batch.turn_offsets[:-1], batch.turn_offsets[1:], strict=True)):
-            where = f"trajectory {batch.uid(i)!r}"
-            if params.mode == "exact":
-                value[start:end] = exact_shapley(stored[i], int(end - start), params.max_turns, where)
-            else:
-                value[start:end], error[start:end] = sampled_shapley(stored[i], int(end - start), where)
+            played = stored[i]
+            key = (id(played), int(end - start))  # episodes that took the same course may share one list of replays
+            if key not in seen:
+                made = _attributed(played, int(end - start), params, f"trajectory {batch.uid(i)!r}")
+                seen[key] = (*made, played)  # kept, so that no other list takes its id
+            value[start:end], error[start:end], _ = seen[key]
         return Credit(
             advantages=value,
             returns=segments.reverse_scan(value, 1.0, batch.turn_offsets),
             weights=np.ones(batch.turns),
             diagnostics={} if params.mode == "exact" else {"standard_error": error},
         )
+
+
+def _attributed(played: Any, turns: int, params: ShapleyParams, where: str) -> tuple[Floats, Floats]:
+    """Shapley value of each turn of one trajectory, and its standard error; shapes (T,)."""
+    if params.mode == "sampled":
+        return sampled_shapley(played, turns, where)
+    return exact_shapley(played, turns, params.max_turns, where), np.zeros(turns)
 
 
 def exact_shapley(coalitions: Any, turns: int, limit: int, where: str) -> Floats:

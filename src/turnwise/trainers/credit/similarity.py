@@ -5,7 +5,6 @@ the same to its left and right. Only whether it reaches the threshold is asked, 
 upper bound from lengths and letters, or as soon as the blocks found are enough or what is left cannot be.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -16,7 +15,7 @@ from turnwise.trainers.credit.segments import Ints
 Longest = Callable[[int, int, int, int], tuple[int, int, int]]
 """Longest common block of ``a[alo:ahi]`` and ``b[blo:bhi]``: its start in a (the earliest), start in b, and length."""
 
-_LETTERS = 512
+_LETTERS = 128
 """Letters are counted by code point modulo this; sharing a counter only loosens an upper bound."""
 
 
@@ -173,7 +172,7 @@ def anchored_finder(a: str, b: str, anchors: Mapping[str, list[int]]) -> Longest
         b: The representative.
         anchors: Positions in ``b`` of its letters that are not popular.
     """
-    places = [i for i, letter in enumerate(a) if letter in anchors]
+    rare = bytes(map(anchors.__contains__, a))
 
     def longest(alo: int, ahi: int, blo: int, bhi: int) -> tuple[int, int, int]:
         i, j, size = _longest_run(alo, ahi, blo, bhi)
@@ -184,15 +183,18 @@ def anchored_finder(a: str, b: str, anchors: Mapping[str, list[int]]) -> Longest
         return i, j, size + _common(a[i + size : i + size + rest], b[j + size : j + size + rest])
 
     def _longest_run(alo: int, ahi: int, blo: int, bhi: int) -> tuple[int, int, int]:
-        best, runs, before = (alo, blo, 0), dict[int, int](), -2
-        for i in places[bisect_left(places, alo) : bisect_left(places, ahi)]:
-            last, runs = runs if i == before + 1 else {}, {}
-            before = i
-            for j in anchors[a[i]]:
-                if blo <= j < bhi:
-                    runs[j] = size = last.get(j - 1, 0) + 1
-                    if size > best[2]:
-                        best = (i - size + 1, j - size + 1, size)
+        best, end = (alo, blo, 0), alo
+        while (start := rare.find(b"\1" * (best[2] + 1), end, ahi)) >= 0:  # a shorter stretch holds no longer run
+            stop = rare.find(0, start, ahi)
+            end = ahi if stop < 0 else stop
+            runs: dict[int, int] = {}
+            for i in range(start, end):
+                last, runs = runs, {}
+                for j in anchors[a[i]]:
+                    if blo <= j < bhi:
+                        runs[j] = size = last.get(j - 1, 0) + 1
+                        if size > best[2]:
+                            best = (i - size + 1, j - size + 1, size)
         return best
 
     return longest

@@ -7,22 +7,27 @@ from turnwise.trainers.lab.measure import Case
 _HERE = "turnwise.trainers.lab.constructions"
 
 UNMEASURED = {
-    "shapley": "its coalitions come from a probe of the environment, not from what a policy did",
-    "thr": "its influences come from a model's hidden states",
     "grpo_vectorized": "the same numbers as grpo",
     "rloo_vectorized": "the same numbers as rloo",
 }
-"""Registered methods that a tabular policy cannot be given the fields of, and why."""
+"""Registered methods that have no row of their own, and why."""
 
 _VARIANTS = (
     Case(label="turn_gae, no whitening", method="turn_gae", params={"whiten": False}, unbiased=True),
     Case(label="gae, no whitening", method="gae", params={"whiten": False}, unbiased=True),
     Case(label="gigpo, deviation", method="gigpo", params={"mode": "mean_std_norm"}),
     Case(label="salt, full", method="salt", params={"full": True}),
+    Case(label="shapley, sampled", method="shapley", params={"mode": "sampled"}, drawn=True),
+    Case(label="thr, exploit", method="thr", params={"p": 0.25}),
+    Case(label="thr, explore", method="thr", params={"p": 0.75}),
+    Case(label="thr, negatives", method="thr", params={"mode": "nthr"}),
+    Case(label="sign_reweight, half blame", method="sign_reweight", params={"negative": 0.5}),
     Case(label="grpo, centred only", method="grpo", params={"norm_adv_by_std_in_grpo": False}, unbiased=True),
     Case(label="per turn index", method=f"{_HERE}:PerTurnIndex"),
     Case(label="per turn index, centred", method=f"{_HERE}:PerTurnIndex", params={"std": False}),
     Case(label="per length", method=f"{_HERE}:PerLength"),
+    Case(label="wrong critic, λ = 0", method=f"{_HERE}:WrongCritic", params={"lam": 0.0}),
+    Case(label="wrong critic, λ = 1", method=f"{_HERE}:WrongCritic", params={"lam": 1.0}, unbiased=True),
     Case(label="true advantage", method=f"{_HERE}:TrueAdvantage"),
 )
 _PARAMS = {"xrpo_sharpen": {"lam": 0.1, "kappa": 0.5}}

@@ -7,6 +7,7 @@ import numpy as np
 
 from turnwise.trainers.credit import Credit, CreditBatch, Estimator, NoParams, segments
 from turnwise.trainers.credit.turn import step_cells, turn_returns
+from turnwise.trainers.credit.turngae import gae_over_turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,36 @@ class PerLength(Estimator[NoParams]):
 
         base = get("rloo").estimate(batch)
         return base.replace(advantages=base.advantages / batch.turn_counts[batch.traj_of_turn])
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrongCriticParams:
+    """Parameters of ``WrongCritic``."""
+
+    lam: float = 0.0
+    error: float = 0.5
+    """How far the critic is off: by this much upwards and downwards, in turn, over the observations' numbers."""
+
+
+class WrongCritic(Estimator[WrongCriticParams]):
+    """GAE over turns, without whitening, under a critic that errs by observation.
+
+    Below λ = 1 the error stands in for what follows and is bias; at λ = 1 the critic is a baseline only.
+    """
+
+    name: ClassVar[str] = "wrong_critic"
+    level = "turn"
+    required_fields = ("value_first", "state_key")
+    unbiased = False
+    source = "arXiv 1506.02438 (GAE), on the bias of an inexact value function"
+    Params = WrongCriticParams
+
+    def credit(self, batch: CreditBatch, params: WrongCriticParams) -> Credit:
+        """See the class."""
+        upwards = np.where(np.asarray(batch.get("state_key")) % 2 == 0, 1.0, -1.0)
+        value = np.asarray(batch.get("value_first"), dtype=np.float64) + params.error * upwards
+        advantages = gae_over_turns(batch, batch.reward, value, gamma=1.0, lam=params.lam)
+        return Credit(advantages=advantages, returns=advantages + value, weights=np.ones(batch.turns))
 
 
 class TrueAdvantage(Estimator[NoParams]):

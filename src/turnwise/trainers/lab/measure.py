@@ -17,6 +17,8 @@ CONFIDENCE = 0.99
 HALF_WIDTH = 0.05
 """Sampling goes on until the interval's half-width, as a share of the gradient's norm, is below this."""
 MOST_GROUPS = 640_000
+FIRST_GROUPS = 20_000
+"""With so many sampling begins where an estimator's fields are draws."""
 EXACT_ZERO = 1e-9
 """Where all groups were listed, a bias below this is rounding."""
 
@@ -30,6 +32,8 @@ class Case:
     params: dict[str, Any] = field(default_factory=dict)
     unbiased: bool | None = None
     """What is claimed of its gradient; None: what the estimator's class declares."""
+    drawn: bool = False
+    """Whether a field it reads is a draw of its own, so that listing the groups does not list what can happen."""
 
     @property
     def estimator(self) -> Estimator[Any]:
@@ -100,7 +104,8 @@ def measure(case: Case, setting: Setting, n: int, *, cells: int = 1, seed: int =
     Raises:
         CreditError: The environment lacks a field that the estimator requires.
     """
-    groups = setting.groups(n, samples=samples, seed=seed)
+    first = samples or (FIRST_GROUPS if case.drawn else None)
+    groups = setting.groups(n, samples=first, seed=seed)
     while True:
         cell = _measured(case, setting, groups, cells)
         if groups.exact or samples is not None or cell.half_width <= HALF_WIDTH or len(groups.weight) >= MOST_GROUPS:

@@ -172,6 +172,8 @@ class Step(NamedTuple):
     next: int
     reward: float
     duration: float
+    branch: int = 0
+    """Which of the action's branches chance took."""
 
 
 def paths(process: Process) -> Iterator[tuple[float, list[Step]]]:
@@ -182,8 +184,8 @@ def paths(process: Process) -> Iterator[tuple[float, list[Step]]]:
             yield probability, steps
             return
         for action, branches in enumerate(process.branches[state]):
-            for branch in branches:
-                step = Step(state, action, branch.next, branch.reward, branch.duration)
+            for number, branch in enumerate(branches):
+                step = Step(state, action, branch.next, branch.reward, branch.duration, number)
                 yield from follow(branch.next, probability * branch.probability, [*steps, step])
 
     for state, probability in enumerate(process.start):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from turnwise.trainers.credit import CreditBatch
+from turnwise.trainers.lab.coalitions import Recorded
 from turnwise.trainers.lab.process import END, Floats, Ints, Process, Truth, paths, solve
 
 EXACT_GROUPS = 40_000
@@ -179,6 +180,8 @@ class Setting:
             shard=group,
             baseline_reward=np.full(flat.size, self.greedy_value),
             components={"outcome": outcome},
+            coalitions=Recorded(self.process, "coalitions", flat),
+            permutations=Recorded(self.process, "permutations", flat),
             **turn_fields,
         )
         return batch, row
@@ -197,7 +200,7 @@ class Setting:
 
     @cached_property
     def turn_fields(self) -> dict[str, Any]:
-        """What estimators may read of each row: keys, and critics that are exact."""
+        """What estimators may read of each row: keys, exact critics, the advantage as an action's influence."""
         rows, truth, pi = self.paths.rows, self.truth, self.pi
         v = truth.v_seen[rows.turn, rows.seen]
         q = truth.q_seen[rows.turn, rows.seen, rows.action]
@@ -224,6 +227,7 @@ class Setting:
             "fork_value": truth.v[rows.turn, rows.state],
             "progress": rows.reward + after - v,
             "duration": rows.duration,
+            "thr": self.advantage,
             "observation_tokens": ones,
             **dict.fromkeys(("q1", "q2"), q),
             **dict.fromkeys(("v1", "v2"), v),

@@ -108,13 +108,13 @@ def _cell(case: Case, setting: Setting, n: int, total: int, seed: int) -> Cell |
 
 
 def percent(cell: Cell | None) -> str:
-    """Write a bias: 0 where it is exactly 0, with its half-width where it was sampled."""
+    """Write a bias: 0 where it is exactly 0, with its half-width where it was sampled and does not point away."""
     if cell is None:
         return ""
     if cell.exact and cell.gradient_bias <= EXACT_ZERO:
         return "0"
     bias = f"{100 * cell.gradient_bias:.1f}"
-    return bias if cell.exact else f"{bias} ± {100 * cell.half_width:.1f}"
+    return bias if cell.exact or cell.half_width == 0 else f"{bias} ± {100 * cell.half_width:.1f}"
 
 
 def markdown(table: LabTable, group_size: int) -> str:
