@@ -97,9 +97,10 @@ def _print(table: "LabTable", curves: "list[Curve]", n: int, *, markdown: bool, 
     elif markdown:
         typer.echo(f"{biases(table, n)}\n\n{summary(table, n)}")
     else:
-        shown = Table(box=None, header_style="bold", title=f"groups of {n}", title_justify="left")
+        shown = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", title=f"groups of {n}", title_justify="left")
         for index, name in enumerate(SUMMARY):
-            shown.add_column(name, justify="right" if index else "left")
+            longest = max(map(len, name.split()))
+            shown.add_column(name, justify="right" if index else "left", no_wrap=not index, min_width=longest)
         for row in summary_rows(table, n):
             shown.add_row(*row, style="green" if table.claims[row[0]] else None)
         Console().print(shown)

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
+from turnwise.trainers.credit import names as method_names
 from turnwise.trainers.lab.curves import Curve
 from turnwise.trainers.lab.environments import environment
 from turnwise.trainers.lab.measure import CONFIDENCE, EXACT_ZERO, Cell
@@ -29,12 +30,15 @@ def bias_svg(table: LabTable, group_size: int) -> str:
     """Draw the bias of every estimator's gradient in every environment, in percent."""
     left, top, cell_width, cell_height = 220, 150, 76, 24
     names = list(table.environments)
+    known = [estimator in method_names() for estimator in table.estimators]
+    registered = sum(known)
+    gap = 12 if all(known[:registered]) and registered < len(known) else 0
     columns = [{"name": name, "x": left + n * cell_width + 18} for n, name in enumerate(names)]
     rows = [
         {
             "name": estimator,
             "claim": table.claims[estimator],
-            "y": top + n * cell_height,
+            "y": top + n * cell_height + (gap if n >= registered else 0),
             "cells": [
                 {"name": name, "x": left + m * cell_width, **_shade(table.cell(estimator, name, group_size))}
                 for m, name in enumerate(names)
@@ -49,7 +53,7 @@ def bias_svg(table: LabTable, group_size: int) -> str:
             title="Bias of the policy gradient, percent",
             subtitle=f"Sine of the angle between the expected and the exact gradient; groups of {group_size}.",
             width=left + len(names) * cell_width + 60,
-            height=top + len(rows) * cell_height + 44,
+            height=top + len(rows) * cell_height + gap + 44,
             left=left,
             top=top,
             cell_width=cell_width,
