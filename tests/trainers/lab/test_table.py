@@ -23,6 +23,7 @@ from turnwise.trainers.lab import (
 )
 from turnwise.trainers.lab.cases import UNMEASURED
 from turnwise.trainers.lab.measure import EXACT_ZERO, HALF_WIDTH
+from turnwise.trainers.lab.table import percent, summary_rows
 
 ROOT = Path(__file__).parent.parent.parent.parent
 BIASED = (
@@ -172,6 +173,27 @@ def test_the_documentation_shows_what_is_measured(table: LabTable) -> None:
     advice = "docs/lab.md is out of date: put the output of `turnwise lab --markdown` between its markers"
     assert shown("bias") == markdown(table, 4), advice
     assert shown("summary") == summary(table, 4), advice
+
+
+def table_rows(text: str) -> list[list[str]]:
+    """Rows of a Markdown table whose first or second cell is a name in backquotes."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    return [row for row in rows if any(cell[:1] == "`" for cell in row[:2])]
+
+
+def test_the_guide_to_the_methods_shows_what_is_measured(table: LabTable) -> None:
+    guide = (ROOT / "docs" / "credit.md").read_text(encoding="utf-8")
+    methods = table_rows(guide.split("| Method | Level |")[1].split("\n\n")[0])
+    measured = {row[0]: (row[1], row[-1]) for row in summary_rows(table, 4)}
+    assert {row[0].strip("`"): (row[-2], row[-1]) for row in methods} == {
+        name: measured[name] for name in names() if name not in UNMEASURED
+    }
+    claims = table_rows(guide.split("<!-- lab:claims -->")[1].split("<!-- lab:end -->")[0])
+    assert len(claims) > 15
+    for _, label, where, bias in claims:
+        cell = table.cell(label.strip("`"), where.strip("`"), 4)
+        assert cell is not None
+        assert percent(cell) == bias, (label, where)
 
 
 def test_a_case_may_claim_for_itself() -> None:
