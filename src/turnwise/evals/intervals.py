@@ -24,11 +24,16 @@ def proportion(successes: Sequence[bool], clusters: Sequence[str], level: float 
     Several episodes of one task say less than as many tasks would: the interval takes the effective number, n divided
     by the design effect (Kish 1965), so that with one episode a task it is Wilson's own.
     """
-    n = len(successes)
-    if n == 0:
-        return Interval(None, None, None)
-    n_eff = n / _design_effect(np.asarray(successes, dtype=float), clusters)
-    return proportion_of(sum(successes), n, effective=n_eff, level=level)
+    _, index = np.unique(np.asarray(clusters), return_inverse=True)
+    won = np.bincount(index, weights=np.asarray(successes, dtype=float))
+    return proportion_by_task(won, np.bincount(index), level=level)
+
+
+def proportion_by_task(won: npt.ArrayLike, tried: npt.ArrayLike, level: float = LEVEL) -> Interval:
+    """Return the same from counts: successes and episodes of each task, shape (tasks,) each."""
+    wins, tries = np.asarray(won, dtype=float), np.asarray(tried, dtype=float)
+    n = int(tries.sum())
+    return proportion_of(int(wins.sum()), n, effective=n / _design_effect(wins, tries) if n else None, level=level)
 
 
 def proportion_of(successes: int, n: int, *, effective: float | None = None, level: float = LEVEL) -> Interval:
@@ -72,11 +77,13 @@ def _variance(values: npt.NDArray[np.float64], clusters: Sequence[str]) -> float
     return float((sums**2).sum()) * groups / (groups - 1) / len(values) ** 2
 
 
-def _design_effect(values: npt.NDArray[np.float64], clusters: Sequence[str]) -> float:
-    n, p = len(values), float(values.mean())
-    groups = len(set(clusters))
+def _design_effect(won: npt.NDArray[np.float64], tried: npt.NDArray[np.float64]) -> float:
+    """Return how much less n episodes say than n tasks would, from the counts of each task."""
+    n, groups = float(tried.sum()), len(tried)
+    p = float(won.sum()) / n
     if groups == n:
         return 1.0
     if groups < 2 or p in (0.0, 1.0):
         return n / groups  # Nothing shows how alike episodes of a task are, so each task counts once.
-    return min(max(_variance(values, clusters) * n / (p * (1 - p)), 1.0), n / groups)
+    variance = float(((won - p * tried) ** 2).sum()) * groups / (groups - 1) / n**2
+    return min(max(variance * n / (p * (1 - p)), 1.0), n / groups)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from turnwise.evals.intervals import Interval, proportion_of
+from turnwise.evals.intervals import Interval, proportion_by_task
 from turnwise.evals.viewer.search import SearchIndex, expression
 from turnwise.trajectories.records import Trajectory, Turn
 from turnwise.trajectories.store import Store
@@ -108,14 +108,19 @@ def sums(store: Store, run: str) -> Sums:
     """Sum a run up."""
     sql = (
         "SELECT count(*) AS n, coalesce(sum(scored), 0) AS scored, coalesce(sum(success), 0) AS won, "
-        "avg(score) AS score, avg(reward) AS reward, avg(n_turns) AS turns, count(DISTINCT task_id) AS tasks "
+        "avg(score) AS score, avg(reward) AS reward, avg(n_turns) AS turns "
         "FROM episodes INDEXED BY episodes_list WHERE run = ? AND latest = 1"
     )
+    by_task = (
+        "SELECT sum(success) AS won, count(*) AS n FROM episodes INDEXED BY episodes_list "
+        "WHERE run = ? AND latest = 1 AND scored = 1 GROUP BY task_id"
+    )
     row = store.query(sql, run)[0]
+    tasks = store.query(by_task, run)
     return Sums(
         n=row["n"],
         scored=row["scored"],
-        success=proportion_of(row["won"], row["scored"], effective=min(row["scored"], row["tasks"])),
+        success=proportion_by_task([task["won"] for task in tasks], [task["n"] for task in tasks]),
         score=row["score"],
         reward=row["reward"],
         turns=row["turns"],
