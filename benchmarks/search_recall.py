@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 
+from turnwise.envs.search import index as engine
 from turnwise.envs.search.corpora import FileCorpus, open_index
 from turnwise.envs.search.dense import DenseRetriever, HashEmbedder, HybridRetriever
 from turnwise.envs.search.retriever import LexicalRetriever
@@ -40,6 +41,14 @@ def main() -> None:
         found, _ = stemless.retrieve(tokens, k=10, show_progress=False)
         return [documents[int(place)].id for place in found[0]]
 
+    def with_rule(query: str) -> list[str]:
+        # What a large index does: words that nearly every document holds are not asked for.
+        large, engine.LARGE = engine.LARGE, 0
+        try:
+            return [hit.document.id for hit in index.search(query, 10)]
+        finally:
+            engine.LARGE = large
+
     hybrid = HybridRetriever(LexicalRetriever(index), DenseRetriever(index, HashEmbedder()))
 
     def with_hybrid(query: str) -> list[str]:
@@ -47,6 +56,7 @@ def main() -> None:
 
     engines = {
         "turnwise bm25": lambda query: [hit.document.id for hit in index.search(query, 10)],
+        "turnwise bm25, as if large": with_rule,
         "turnwise hybrid (hash)": with_hybrid,
         "bm25s": with_bm25s,
     }
@@ -57,7 +67,7 @@ def main() -> None:
             gold = {str(identity) for identity in task.gold["evidence"]}  # type: ignore[union-attr]
             if gold:
                 recalls.append(len(gold & set(ask(task.instruction))) / len(gold))
-        print(f"{name:>24}  recall@10 {sum(recalls) / len(recalls):.3f}")
+        print(f"{name:>26}  recall@10 {sum(recalls) / len(recalls):.3f}")
 
 
 if __name__ == "__main__":

@@ -67,6 +67,33 @@ def test_broken_corpora_are_refused(tmp_path: Path) -> None:
         build_index([*documents(3), *documents(1)], tmp_path / "b", tmp_path / "wb")
 
 
+def test_a_large_index_leaves_words_out_that_nearly_every_document_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = {"the": 100, "most": 81, "many": 80, "some": 30}
+    docs = [
+        Document(f"d{i}", f"Title{i}", " ".join(word for word, count in held.items() if i < count)) for i in range(100)
+    ]
+    index = built(tmp_path, docs)
+    query = "The Most many some unheard"
+    assert index.words(query) == ["the", "most", "mani", "some", "unheard"]
+    assert len(index.search("the title7", 20)) == 20
+    monkeypatch.setattr(engine, "LARGE", 99)
+    assert index.words(query) == ["mani", "some", "unheard"]
+    assert index.ordinals(query, 100) == index.ordinals("many some", 100)
+    assert [hit.document.id for hit in index.search("the title7", 20)] == ["d7"]
+    assert index.search("the unheard", 20) == []
+
+
+def test_a_query_of_common_words_alone_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LARGE", 99)
+    index = built(tmp_path, documents(100))
+    assert index.words("the plain apples") == ["the"]
+    assert index.words("plain apples") == ["plain", "appl"]
+    assert [hit.document.id for hit in index.search("plain apples", 3)] == ["d0", "d1", "d2"]
+    assert index.words(" ?! ") == index.search("", 5) == []
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=300), st.integers(-2, 300))
 def test_any_text_is_a_query(query: str, k: int) -> None:

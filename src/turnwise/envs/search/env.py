@@ -27,7 +27,7 @@ class SearchEnv(ToolEnv):
     """Questions over a document collection."""
 
     name = "search"
-    version = "1"
+    version = "2"
     default_panel = "search/world"
     Data = SearchData
     Config = SearchConfig
