@@ -194,7 +194,8 @@ class Index:
         if meta["version"] != VERSION:
             raise EnvError(f"{directory}: index of version {meta['version']}, this code reads {VERSION}; build it anew")
         self.digest: str = meta["digest"]
-        self._offsets: npt.NDArray[np.int64] = np.load(directory / "offsets.npy", mmap_mode="r")
+        offsets = np.load(directory / "offsets.npy", mmap_mode="r")
+        self._offsets = memoryview(offsets)  # Gives plain integers, and many times faster than the array does.
         self._hashes: npt.NDArray[np.uint64] = np.load(directory / "id_hashes.npy", mmap_mode="r")
         self._ordinals: npt.NDArray[np.int64] = np.load(directory / "id_ordinals.npy", mmap_mode="r")
         with (directory / "docs.jsonl").open("rb") as stream:
@@ -212,7 +213,7 @@ class Index:
 
     def at(self, ordinal: int) -> Document:
         """Return a document by its place in the corpus."""
-        row = json.loads(self._texts[int(self._offsets[ordinal]) : int(self._offsets[ordinal + 1])])
+        row = json.loads(self._texts[self._offsets[ordinal] : self._offsets[ordinal + 1]])
         return Document(row["id"], row["title"], row["text"])
 
     def get(self, doc_id: str) -> Document | None:
