@@ -143,6 +143,8 @@ def test_filters(page: Page) -> None:
     p.goto(f"{page.url}/run/baseline")
     p.fill("#search", "count-3")
     p.press("#search", "Enter")
+    # While the index is being filled, the page renews itself until all four are there.
+    p.locator(".list tbody tr").nth(3).wait_for()
     assert p.locator(".list tbody tr").count() == 4
     p.select_option("select[name=outcome]", "solved")
     p.click("button:text-is('Show')")
