@@ -16,7 +16,7 @@ from turnwise.trajectories.store import Store
 Answer = TypeVar("Answer")
 
 PAGE = 50
-TURNS = 100
+TURNS = 50
 SEARCH_S = 2.0
 """How long a search may take before it says that it has not seen everything."""
 
