@@ -1,6 +1,7 @@
 """Agents that ask no model: the two ends of every scale, and recorded episodes played again."""
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from turnwise.errors import AgentError
 from turnwise.trajectories.records import Trajectory
 
 
-class _Scripted:
+class _Scripted(ABC):
     """What the scripted agents share: no system prompt, and actions without a message."""
 
     def system_prompt(self, tools: Sequence[ToolSpec]) -> str | None:
@@ -20,8 +21,9 @@ class _Scripted:
         action = await self.choose(len(conversation.turns))
         return Generation(action=action, text=action.text)
 
+    @abstractmethod
     async def choose(self, turn: int) -> Action:
-        raise NotImplementedError
+        """Return the action of a turn."""
 
 
 class _Oracle(_Scripted):
