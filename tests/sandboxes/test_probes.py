@@ -32,7 +32,7 @@ async def test_local_contains(name: str, host: Host) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", ["memory_bomb_many", "memory_bomb", "inode_fill", "fork_bomb", "thread_bomb"])
+@pytest.mark.parametrize("name", PROBES)
 async def test_local_without_a_cgroup_misses_what_it_says(name: str, host: Host) -> None:
     async with open_provider("local", cgroups=False) as provider:
         held, seen = await contained(provider, name, host, SPEC.accept("memory_sum"))
