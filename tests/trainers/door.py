@@ -1,13 +1,14 @@
 """A small environment and panel that training workers import by name."""
 
 from turnwise.envs import Grade, StopReason, ToolEnv, tool
+from turnwise.errors import EnvError
 from turnwise.tasks import Task, TaskSet
 
 WORDS = ("ant", "bee", "cat", "dog")
 
 
 class Door(ToolEnv):
-    """Opens when the asked word is said; gold tries a wrong one first."""
+    """Opens when the asked word is said; gold tries a wrong one first. One door is broken."""
 
     name = "door:Door"
     version = "1"
@@ -27,6 +28,8 @@ class Door(ToolEnv):
     @tool
     async def say(self, word: str) -> str:
         """Say a word."""
+        if self.task.gold.get("broken"):
+            raise EnvError("the hinge broke")
         self.said.append(word)
         if word == self.task.gold["word"]:
             self.finish(StopReason.SOLVED)
@@ -46,7 +49,11 @@ def panel() -> TaskSet:
                     env="door:Door",
                     split=split,
                     instruction=f"Door {index}: say {word}.",
-                    gold={"word": word, "actions": [{"text": "", "calls": made} for made in calls]},
+                    gold={
+                        "word": word,
+                        "broken": (split, index) == ("train", 7),
+                        "actions": [{"text": "", "calls": made} for made in calls],
+                    },
                 )
             )
     return TaskSet(name="door", tasks=tuple(tasks))

@@ -1,12 +1,16 @@
 """A trainer's process ends with all that it started."""
 
+import os
+import secrets
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from turnwise.errors import TrainerError
-from turnwise.trainers.process import carriers, run_process
+from turnwise.trainers.process import TOKEN, carriers, end_left_behind, run_process
 
 ORPHAN = """
 import subprocess, sys, os
@@ -57,3 +61,46 @@ def test_an_interrupt_ends_it_too(tmp_path: Path) -> None:
         )
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
     assert carriers("no such token") == []
+
+
+CHILD = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
+PARENT = f"""
+import sys
+from pathlib import Path
+from turnwise.trainers.process import run_process
+run_process(
+    [sys.executable, "-c", {CHILD!r}], environment={{}}, log=Path("log"), cwd=Path("."), trace=Path("trace"),
+)
+"""
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel by prctl")
+def test_a_killed_launcher_takes_its_trainer_with_it(tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=tmp_path)
+    until = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    pid = int((tmp_path / "pid").read_text())
+    while not gone(pid):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert (tmp_path / "trace").exists()
+
+
+def test_the_next_run_ends_what_a_killed_one_left(tmp_path: Path) -> None:
+    token = secrets.token_hex(16)
+    orphan = subprocess.Popen([sys.executable, "-c", CHILD], cwd=tmp_path, env={**os.environ, TOKEN: token})
+    (tmp_path / "trace").write_text(token)
+    end_left_behind(tmp_path / "trace")
+    assert orphan.wait(timeout=60) != 0
+    assert not (tmp_path / "trace").exists()

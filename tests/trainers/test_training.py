@@ -1,7 +1,9 @@
 """The real trainer, from a recipe to a model that answers: supervised start, then reinforcement learning."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,15 +16,16 @@ from turnwise.trainers.credit import CreditBatch, get  # noqa: E402
 from turnwise.trainers.launch import Training  # noqa: E402
 from turnwise.trainers.recipe import parse_recipe  # noqa: E402
 from turnwise.trainers.spread import spread  # noqa: E402
-from turnwise.trajectories import Store  # noqa: E402
+from turnwise.trajectories import Store, Trajectory  # noqa: E402
 
+Row = tuple[tuple[int, ...], tuple[float, ...]]
 pytestmark = [pytest.mark.train, pytest.mark.timeout(900)]
 
 RECIPE = {
     "name": "door",
-    "env": {"name": "door:Door"},
+    "env": {"name": "door:Door", "attempts": 1},
     "model": {"tiny": {"vocab_size": 300, "hidden_size": 64, "layers": 2}},
-    "agent": {"format": "brackets", "turn_tokens": 24},
+    "agent": {"format": "brackets", "turn_tokens": 24, "context": "window:1"},
     "context_tokens": 512,
     "prompt_tokens": 320,
     "sft": {"epochs": 20, "batch": 8, "micro_batch": 8, "lr": 0.003},
@@ -34,6 +37,7 @@ RECIPE = {
         "micro_batch": 8,
         "horizon": {"turns": [4]},
         "credit": {"method": "turn_rloo"},
+        "loss": "recording:loss",
     },
 }
 
@@ -41,35 +45,79 @@ RECIPE = {
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("training") / "run"
+    (root.parent / "recorded").mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("RECORDED", str(root.parent / "recorded"))
         patch.syspath_prepend(str(Path(__file__).parent))
         model = Training(parse_recipe(RECIPE, "test"), root).run()
     return root, model
 
 
+def episodes_of(root: Path) -> list[Trajectory]:
+    with Store.open(root / "episodes.db") as store:
+        return list(store.episodes("door"))
+
+
 def test_every_episode_is_stored_with_tokens_and_credit(trained: tuple[Path, Path]) -> None:
     root, _ = trained
     with Store.open(root / "episodes.db") as store:
-        episodes = [episode for episode in store.episodes("door") if episode.scored]
         rows = {row.episode_id: row for row in store.credit("door")}
-        assert len(store.metrics("door")) > 50
+        metrics = {row.name for row in store.metrics("door")}
+    episodes = episodes_of(root)
     assert {episode.step for episode in episodes} == {1, 2}
-    assert all(episode.sequences for episode in episodes)
-    assert set(rows) == {episode.episode_id for episode in episodes}
+    assert len(episodes) == 2 * 4 * 4
+    scored = [episode for episode in episodes if episode.scored]
+    assert all(episode.sequences for episode in scored)
+    assert set(rows) == {episode.episode_id for episode in scored}
+    assert metrics >= MEASURED
+
+
+MEASURED = {
+    "turnwise/success", "turnwise/advantage_std_per_turn", "turnwise/invalid_share", "turnwise/truncated_share",
+    "turnwise/failed_episodes", "turnwise/time_environment", "turnwise/time_generation", "turnwise/time_update",
+    "turnwise/update_sparsity", "actor/entropy", "actor/pg_clipfrac", "actor/ppo_kl",
+}  # fmt: skip
+
+
+def test_an_episode_that_fails_is_kept_and_is_no_score(trained: tuple[Path, Path]) -> None:
+    root, _ = trained
+    failed = [episode for episode in episodes_of(root) if not episode.scored]
+    assert len(failed) == 4
+    assert {episode.failure.message for episode in failed if episode.failure} == {"the hinge broke"}
+    assert {(episode.score, episode.reward) for episode in failed} == {(None, None)}
+    lines = [json.loads(line)["data"] for line in (root / "rl-metrics.jsonl").read_text().splitlines()]
+    assert sum(line.get("turnwise/failed_episodes", 0) for line in lines) == 4
+
+
+def trained_rows(root: Path, method: str) -> list[Row]:
+    """Return mask and advantages of every row that the stored episodes make, from the first trained token on."""
+    made = []
+    for step in (1, 2):
+        mine = [episode for episode in episodes_of(root) if episode.scored and episode.step == step]
+        batch = CreditBatch.from_trajectories(mine)
+        for episode, arrays in zip(mine, spread(mine, batch, get(method).estimate(batch)), strict=True):
+            made += [row_of(s.loss_mask, array) for s, array in zip(episode.sequences, arrays, strict=True)]
+    return sorted(made)
+
+
+def row_of(mask: Any, advantages: Any) -> Row:
+    at = np.flatnonzero(mask)
+    part = slice(at[0], at[-1] + 1)
+    assert not np.asarray(advantages)[~np.asarray(mask, dtype=bool)].any()
+    return tuple(np.asarray(mask[part], dtype=int).tolist()), tuple(np.float32(advantages[part]).round(5).tolist())
 
 
 def test_the_losses_advantages_are_the_estimators_on_the_stored_records(trained: tuple[Path, Path]) -> None:
     root, _ = trained
-    with Store.open(root / "episodes.db") as store:
-        episodes = [episode for episode in store.episodes("door") if episode.scored]
-        rows = {row.episode_id: row for row in store.credit("door")}
-    for step in (1, 2):
-        mine = [episode for episode in episodes if episode.step == step]
-        batch = CreditBatch.from_trajectories(mine)
-        laid = spread(mine, batch, get("turn_rloo").estimate(batch))
-        for episode, arrays in zip(mine, laid, strict=True):
-            np.testing.assert_allclose(rows[episode.episode_id].token_advantages, np.concatenate(arrays), atol=1e-6)
+    handed = [np.load(path) for path in (root.parent / "recorded").iterdir()]
+    rows = [row for call in handed for row in zip(call["response_mask"], call["advantages"], strict=True)]
+    untrained = [advantages for mask, advantages in rows if not mask.any()]
+    assert len(untrained) >= 4
+    assert not any(advantages.any() for advantages in untrained)
+    expected = trained_rows(root, "turn_rloo")
+    assert sorted(row_of(mask, advantages) for mask, advantages in rows if mask.any()) == expected
+    assert len(expected) > 2 * 12
 
 
 def test_rollout_and_trainer_agree_on_every_token(trained: tuple[Path, Path]) -> None:

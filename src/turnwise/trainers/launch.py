@@ -1,10 +1,12 @@
 """A training run from recipe to report: tasks, model, supervised start, reinforcement learning, all in one folder."""
 
+import fcntl
 import json
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +15,9 @@ from typing import Literal
 from turnwise.envs.registry import env_class
 from turnwise.errors import ConfigError, TaskError, TrainerError
 from turnwise.tasks import Task, TaskSet, load_panel, make_generator
-from turnwise.trainers.process import run_process
-from turnwise.trainers.progress import MetricsTail
+from turnwise.trainers.probes.supply import check_supply
+from turnwise.trainers.process import end_left_behind, run_process
+from turnwise.trainers.progress import MetricsTail, forget_after
 from turnwise.trainers.recipe import EnvPart, GeneratorPart, Recipe
 from turnwise.trainers.verl.config import Paths, environment, rl_overrides, sft_overrides
 from turnwise.trajectories import Store, Trajectory
@@ -59,6 +62,8 @@ class Training:
             raise ConfigError(f"there is no run to resume in {self.root}")
         self.root.mkdir(parents=True, exist_ok=True)
         train, evaluation = panels(self.recipe.env)
+        if self.recipe.rl is not None:
+            check_supply(self.recipe.rl, list(train))
         _write_tasks(self.paths.train_tasks, train)
         _write_tasks(self.paths.eval_tasks, evaluation)
         loop = {
@@ -77,12 +82,22 @@ class Training:
             The folder of the trained model, in the Hugging Face layout.
         """
         self.prepare(resume=resume)
-        model = self.start_model()
-        if self.recipe.sft is not None:
-            model = self.supervise(model)
-        if self.recipe.rl is None:
-            return Path(model)
-        return self.reinforce(model, resume=resume)
+        with self._alone_here():
+            end_left_behind(self.paths.trace)
+            model = self.start_model()
+            if self.recipe.sft is not None:
+                model = self.supervise(model)
+            return Path(model) if self.recipe.rl is None else self.reinforce(model)
+
+    @contextmanager
+    def _alone_here(self) -> Iterator[None]:
+        """Refuse to work in a folder in which another process is at work; the kernel frees it when that one dies."""
+        with (self.root / "lock").open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError(f"another process is training in {self.root}; wait for it, or stop it") from error
+            yield
 
     def start_model(self) -> str:
         """Return the policy to start from; a tiny one is made where the recipe says so."""
@@ -112,32 +127,46 @@ class Training:
         steps = sorted((self.root / "sft-checkpoints").glob("global_step_*"), key=_step_of)
         if not steps or not (steps[-1] / "huggingface" / "config.json").exists():
             raise TrainerError(f"the supervised start left no model in {self.root / 'sft-checkpoints'}")
-        shutil.copytree(steps[-1] / "huggingface", self.paths.sft)
+        part = self.root / "sft.part"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(steps[-1] / "huggingface", part)
+        part.rename(self.paths.sft)
         return str(self.paths.sft)
 
-    def reinforce(self, model: str, *, resume: bool) -> Path:
-        """Train by verl's trainer.
+    def reinforce(self, model: str) -> Path:
+        """Train by verl's trainer, from the last whole checkpoint on where there is one.
 
         Returns:
             The folder of the last checkpoint's model.
         """
         rl = self.recipe.rl
         assert rl is not None
-        self.notice(f"reinforcement learning: {rl.steps} steps, credit by {rl.credit.method}")
+        done = last_checkpoint(self.paths.checkpoints)
+        if done < rl.steps:
+            began = f", from step {done} on" if done else ""
+            self.notice(f"reinforcement learning: {rl.steps} steps, credit by {rl.credit.method}{began}")
+            self._reinforce(model, rl.steps, done)
+        if last_checkpoint(self.paths.checkpoints) < 1:
+            raise TrainerError(f"training ended without a checkpoint in {self.paths.checkpoints}")
+        last = self.paths.checkpoints / f"global_step_{last_checkpoint(self.paths.checkpoints)}"
+        return last / "actor" / "huggingface"
+
+    def _reinforce(self, model: str, steps: int, done: int) -> None:
+        told, kept = self.paths.verl_metrics, self.paths.metrics
+        told.unlink(missing_ok=True)
+        forget_after(kept, done)
         with Store.open(self.paths.store, "a") as store:
-            overrides = rl_overrides(self.recipe, self.paths, model, resume=resume)
-            tail = MetricsTail(self.root / "rl-metrics.jsonl", store, self.recipe.name, rl.steps, self.notice)
+            overrides = rl_overrides(self.recipe, self.paths, model, done=done)
+            tail = MetricsTail(told, store, self.recipe.name, steps, self.notice, kept=kept)
 
             def watch() -> None:
                 store.ingest()
                 tail()
 
-            self._verl("verl.trainer.main_ppo", overrides, "rl", watch=watch)
-            watch()
-        steps = sorted(self.paths.checkpoints.glob("global_step_*"), key=_step_of)
-        if not steps:
-            raise TrainerError(f"training ended without a checkpoint in {self.paths.checkpoints}")
-        return steps[-1] / "actor" / "huggingface"
+            try:
+                self._verl("verl.trainer.main_ppo", overrides, "rl", watch=watch)
+            finally:
+                watch()
 
     @cached_property
     def demonstrations(self) -> list[Trajectory]:
@@ -149,7 +178,7 @@ class Training:
         return demonstrations(self.recipe, [Task.model_validate_json(line) for line in lines], self.paths.store)
 
     def _verl(self, module: str, overrides: list[str], stage: Stage, watch: Callable[[], None] | None = None) -> None:
-        metrics = self.root.resolve() / f"{stage}-metrics.jsonl"
+        metrics = self.paths.verl_metrics if stage == "rl" else self.paths.sft_metrics
         variables = environment(self.recipe, self.paths, stage) | {"VERL_FILE_LOGGER_PATH": str(metrics)}
         run_process(
             [sys.executable, "-m", module, *overrides],
@@ -157,7 +186,25 @@ class Training:
             log=self.root / f"{stage}.log",
             cwd=self.root,
             watch=watch,
+            trace=self.paths.trace,
         )
+
+
+def last_checkpoint(folder: Path) -> int:
+    """Return the step of the last whole checkpoint; 0: there is none.
+
+    verl writes the tracker last, so a checkpoint it names is whole. A tracker that was itself cut short is mended from
+    the folders, the newest of which may be half written.
+    """
+    tracker = folder / "latest_checkpointed_iteration.txt"
+    if not tracker.exists():
+        return 0
+    told = tracker.read_text(encoding="utf-8").strip()
+    if told.isdecimal() and (folder / f"global_step_{told}").is_dir():
+        return int(told)
+    whole = sorted(_step_of(path) for path in folder.glob("global_step_*") if (path / "data.pt").exists())
+    tracker.write_text(str(whole[-1]) if whole else "0", encoding="utf-8")
+    return whole[-1] if whole else 0
 
 
 def explained(recipe: Recipe, root: Path) -> list[str]:
@@ -171,7 +218,7 @@ def explained(recipe: Recipe, root: Path) -> list[str]:
         model = str(paths.sft)
     if recipe.rl is not None:
         lines += ["# reinforcement learning: verl.trainer.main_ppo", *_variables(recipe, paths, "rl")]
-        lines += rl_overrides(recipe, paths, model, resume=False)
+        lines += rl_overrides(recipe, paths, model, done=0)
     return lines
 
 

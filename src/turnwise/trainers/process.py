@@ -5,10 +5,12 @@ carries a token in its environment, by which the rest are found and ended.
 """
 
 import contextlib
+import ctypes
 import os
 import secrets
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +19,7 @@ from pathlib import Path
 from turnwise.errors import TrainerError
 
 TOKEN = "TURNWISE_PROCESS_TOKEN"
+_PR_SET_PDEATHSIG = 1
 GRACE_S = 10.0
 """Seconds between asking a process to end and ending it."""
 
@@ -29,8 +32,12 @@ def run_process(
     cwd: Path,
     watch: Callable[[], None] | None = None,
     timeout_s: float | None = None,
+    trace: Path | None = None,
 ) -> None:
     """Run a command to its end, its output in a file.
+
+    When we are killed the command is killed with us. What of its descendants outlives even that is ended by the next
+    call with the same ``trace``.
 
     Args:
         command: The command.
@@ -39,11 +46,15 @@ def run_process(
         cwd: Where it runs.
         watch: Called about twice a second while it runs; what it raises ends the process.
         timeout_s: Seconds after which it counts as hung.
+        trace: Remembers the token while the command runs.
 
     Raises:
         TrainerError: It failed or hung; the message holds the last error line and names the log.
     """
     token = secrets.token_hex(16)
+    if trace is not None:
+        end_left_behind(trace)
+        trace.write_text(token, encoding="utf-8")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
@@ -54,6 +65,7 @@ def run_process(
             stdin=subprocess.DEVNULL,
             cwd=cwd,
             start_new_session=True,
+            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, ready before the fork
         )
         try:
             with _terminable():
@@ -61,10 +73,35 @@ def run_process(
         finally:
             end(process.pid, token)
             process.wait()
+            if trace is not None:
+                trace.unlink(missing_ok=True)
     if code is None:
         raise TrainerError(f"the trainer did not end within {timeout_s:g} s and was stopped; its log: {log}")
     if code != 0:
         raise TrainerError(f"the trainer ended with exit code {code}: {last_error(log)}; its log: {log}")
+
+
+def end_left_behind(trace: Path) -> None:
+    """End what a killed call with this trace has left running."""
+    with contextlib.suppress(OSError):
+        token = trace.read_text(encoding="utf-8").strip()
+        for pid in carriers(token) if token else ():
+            end(pid, token)
+        trace.unlink()
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """Return what makes a new process ask the kernel to kill it when the thread that started it ends."""
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ class MetricsTail:
         run: The run they belong to.
         steps: How many steps the run has in all.
         notice: Told one line a step.
+        kept: A file that gets every line too, so that one file tells of all resumptions.
     """
 
     path: Path
@@ -27,6 +28,7 @@ class MetricsTail:
     run: str
     steps: int
     notice: Callable[[str], None]
+    kept: Path | None = None
     _read: int = 0
     _began: float = field(default_factory=time.monotonic)
     _first: int | None = None
@@ -40,6 +42,9 @@ class MetricsTail:
             new = stream.read()
         whole = new.rpartition(b"\n")[0]
         self._read += len(whole) + 1 if whole else 0
+        if self.kept is not None and whole:
+            with self.kept.open("ab") as stream:
+                stream.write(whole + b"\n")
         for line in whole.splitlines():
             entry = json.loads(line)
             self._take(int(entry["step"]), entry["data"])
@@ -70,3 +75,22 @@ _SHOWN = {
     "entropy": "actor/entropy",
     "tokens/s": "perf/throughput",
 }
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Drop the lines of steps after the last checkpoint's, which a resumed run does again; all where there is none."""
+    if not path.exists():
+        return
+    lines = path.read_bytes().splitlines()
+    kept = {entry["step"]: line for line in lines if (entry := _entry(line)) and entry["step"] <= step and step > 0}
+    aside = path.with_suffix(".aside")
+    aside.write_bytes(b"".join(line + b"\n" for line in kept.values()))
+    aside.replace(path)
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None  # cut short by a full disk or a kill
+    return entry if isinstance(entry, dict) and "step" in entry else None

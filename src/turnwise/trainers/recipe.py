@@ -44,6 +44,10 @@ class EnvPart(_Part):
     """How many to train on; None: all."""
     eval_split: str = "test"
     eval_tasks: int | None = None
+    attempts: int = Field(default=3, ge=1)
+    """Of an episode that failed for a reason that is not the agent's."""
+    call_seconds: float = Field(default=300.0, gt=0)
+    """Backstop of one call of the environment: what takes longer is a failure."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -96,6 +100,8 @@ class AgentPart(_Part):
     system_prompt: str | None = None
     turn_tokens: int = Field(default=256, ge=1)
     """Most tokens of one message."""
+    message_seconds: float = Field(default=600.0, gt=0)
+    """Backstop of one message: a server that takes longer has failed."""
     temperature: float = Field(default=1.0, ge=0)
     eval_temperature: float = Field(default=1.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -125,6 +131,25 @@ class CreditPart(_Part):
     params: dict[str, JsonValue] = {}
 
 
+class CriticPart(_Part):
+    """The critic that a method with values trains beside the policy; it starts from the policy's weights."""
+
+    lr: float = Field(default=1e-5, gt=0)
+    clip: float = Field(default=0.5, gt=0)
+    """Furthest that a value may move in one update."""
+    warmup_steps: int = Field(default=0, ge=0)
+    """Steps that train the critic alone."""
+
+
+class ProbePart(_Part):
+    """How much a method that plays parts of episodes again may spend."""
+
+    branches: int = Field(default=4, ge=1)
+    """Continuations before each turn (fork_value)."""
+    permutations: int = Field(default=20, ge=1)
+    """Random orders of an episode with too many turns for all coalitions (shapley)."""
+
+
 class HorizonPart(_Part):
     """Turn limits by training step (ScalingInter): from step ``at[i]`` on the limit is ``turns[i]``."""
 
@@ -150,6 +175,10 @@ class RlPart(_Part):
     group: int = Field(default=8, ge=1)
     """Episodes per task."""
     credit: CreditPart = CreditPart()
+    critic: CriticPart | None = None
+    """Of methods that read values; None: the defaults."""
+    probe: ProbePart | None = None
+    """Of methods that play again; None: the defaults."""
     lr: float = Field(default=1e-6, gt=0)
     mini_batches: int = Field(default=1, ge=1)
     """Updates per step."""
@@ -159,6 +188,7 @@ class RlPart(_Part):
     clip: float = Field(default=0.2, gt=0)
     clip_high: float | None = None
     loss: str = "vanilla"
+    """A policy loss that verl knows, or ``module:function`` of its signature."""
     aggregation: Literal["token-mean", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"] = (
         "token-mean"
     )

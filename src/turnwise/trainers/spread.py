@@ -23,7 +23,26 @@ def spread(trajectories: Sequence[Trajectory], batch: CreditBatch, credit: Credi
     Returns:
         Per trajectory and sequence an array of shape (L,): exactly 0 on every token that is no trained action token.
     """
-    numbers = credit.on_tokens(batch) * credit.weights[batch.turn_of_token]
+    return _lay(trajectories, batch, credit.on_tokens(batch) * credit.weights[batch.turn_of_token])
+
+
+def spread_targets(
+    trajectories: Sequence[Trajectory], batch: CreditBatch, credit: Credit
+) -> tuple[list[list[Floats]], list[list[Floats]]]:
+    """Lay a critic's targets over the token sequences, and the weights of its loss.
+
+    Returns:
+        The targets and the weights, both as ``spread`` lays advantages out. The weights are 0 where the method gives
+        no target; elsewhere they are such that their mean over all action tokens is 1, so that a loss that is averaged
+        over those is the mean over the targets.
+    """
+    returns = credit.returns[batch.turn_of_token] if credit.token_returns is None else credit.token_returns
+    mask = np.ones(returns.size, dtype=np.bool_) if credit.value_mask is None else credit.value_mask
+    weights: Floats = np.where(mask, mask.size / max(int(mask.sum()), 1), 0.0)
+    return _lay(trajectories, batch, np.where(mask, returns, 0.0)), _lay(trajectories, batch, weights)
+
+
+def _lay(trajectories: Sequence[Trajectory], batch: CreditBatch, numbers: Floats) -> list[list[Floats]]:
     turns = np.split(numbers, np.cumsum(batch.action_tokens)[:-1])
     bounds = zip(batch.turn_offsets[:-1], batch.turn_offsets[1:], strict=True)
     return [

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from turnwise.trainers.recipe import Recipe
+from turnwise.trainers.probes.supply import probes_for
+from turnwise.trainers.recipe import CriticPart, Recipe
 
 HERE = Path(__file__).parent
 
@@ -58,8 +59,23 @@ class Paths:
 
     @property
     def metrics(self) -> Path:
-        """Training metrics, one step a line."""
-        return self.root / "metrics.jsonl"
+        """Metrics of reinforcement learning, one step a line, over all resumptions."""
+        return self.root / "rl-metrics.jsonl"
+
+    @property
+    def verl_metrics(self) -> Path:
+        """The same as verl writes them, of one process."""
+        return self.root / "rl-metrics.part.jsonl"
+
+    @property
+    def sft_metrics(self) -> Path:
+        """Metrics of the supervised start."""
+        return self.root / "sft-metrics.jsonl"
+
+    @property
+    def trace(self) -> Path:
+        """Tells what a killed run has left behind."""
+        return self.root / "processes"
 
     @property
     def recipe(self) -> Path:
@@ -69,7 +85,8 @@ class Paths:
 
 def environment(recipe: Recipe, paths: Paths, stage: Literal["sft", "rl"]) -> dict[str, str]:
     """Return the environment variables that verl's processes need."""
-    plugins = ["turnwise.trainers.verl.rollout", "turnwise.trainers.verl.trainer"] if stage == "rl" else []
+    modules = ("rollout", "losses", "trainer") if stage == "rl" else ()
+    plugins = [f"turnwise.trainers.verl.{module}" for module in modules]
     variables = {
         "GLOO_SOCKET_IFNAME": "lo",
         "HYDRA_FULL_ERROR": "1",
@@ -80,6 +97,8 @@ def environment(recipe: Recipe, paths: Paths, stage: Literal["sft", "rl"]) -> di
         "TENSORBOARD_DIR": str(paths.root / "tensorboard"),
         "TURNWISE_ROLLOUT_DEVICE": recipe.device,
     }
+    if recipe.rl is not None and ":" in recipe.rl.loss:
+        variables["TURNWISE_POLICY_LOSS"] = recipe.rl.loss
     if recipe.device == "cpu":
         plugins = ["turnwise.trainers.verl.platform_cpu", *plugins]
         variables |= {
@@ -122,13 +141,20 @@ def sft_overrides(recipe: Recipe, paths: Paths, model: str) -> list[str]:
         f"trainer.default_local_dir={paths.root / 'sft-checkpoints'}",
         f"trainer.total_epochs={sft.epochs}",
         *([f"trainer.total_training_steps={sft.steps}"] if sft.steps else []),
-        "trainer.save_freq=after_each_epoch",
+        "trainer.save_freq=-1",
         "trainer.resume_mode=disable",
     ]
 
 
-def rl_overrides(recipe: Recipe, paths: Paths, model: str, *, resume: bool) -> list[str]:
-    """Return verl's settings for reinforcement learning."""
+def rl_overrides(recipe: Recipe, paths: Paths, model: str, *, done: int) -> list[str]:
+    """Return verl's settings for reinforcement learning.
+
+    Args:
+        recipe: What to do.
+        paths: Where.
+        model: The policy to start from.
+        done: Steps that the last checkpoint has behind it; 0: there is none.
+    """
     return [
         f"hydra.run.dir={paths.root / 'hydra-rl'}",
         f"+turnwise.recipe={paths.recipe}",
@@ -136,8 +162,9 @@ def rl_overrides(recipe: Recipe, paths: Paths, model: str, *, resume: bool) -> l
         *_algorithm(),
         *_data(recipe, paths),
         *_policy(recipe, model),
+        *_critic(recipe, model),
         *_rollout(recipe, paths),
-        *_trainer(recipe, paths, resume=resume),
+        *_trainer(recipe, paths, done=done),
         *(_logical_devices() if recipe.device == "cpu" else []),
     ]
 
@@ -154,7 +181,7 @@ def _engine(prefix: str, recipe: Recipe) -> list[str]:
 
 
 def _algorithm() -> list[str]:
-    # The trainer subclass replaces verl's estimator; this name only has to be one that needs no critic.
+    # The trainer subclass replaces verl's estimator; whether there is a critic is said apart.
     return ["algorithm.adv_estimator=grpo", "algorithm.use_kl_in_reward=False"]
 
 
@@ -198,12 +225,13 @@ def _policy(recipe: Recipe, model: str) -> list[str]:
         f"{actor}.clip_ratio_low={rl.clip}",
         f"{actor}.clip_ratio_high={rl.clip_high or rl.clip}",
         f"{actor}.loss_agg_mode={rl.aggregation}",
-        f"{actor}.policy_loss.loss_mode={rl.loss}",
+        f"{actor}.policy_loss.loss_mode='{rl.loss}'",
         f"{actor}.entropy_coeff={rl.entropy_coeff}",
         f"{actor}.use_kl_loss={rl.kl_coeff > 0}",
         f"{actor}.kl_loss_coef={rl.kl_coeff}",
         f"{actor}.checkpoint.save_contents=[model,optimizer,extra,hf_model]",
         f"actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu={rl.micro_batch}",
+        *_engine("actor_rollout_ref.ref.fsdp_config", recipe),
     ]
     if lora is not None:
         settings += [
@@ -213,6 +241,31 @@ def _policy(recipe: Recipe, model: str) -> list[str]:
             "+actor_rollout_ref.model.lora.merge=True",
         ]
     return settings
+
+
+def _critic(recipe: Recipe, model: str) -> list[str]:
+    rl = recipe.rl
+    assert rl is not None
+    if "critic" not in probes_for(rl):
+        return ["critic.enable=False"]
+    part = rl.critic or CriticPart()
+    return [
+        "critic.enable=True",
+        f"critic.model.path={model}",
+        f"critic.model.tokenizer_path={model}",
+        f"critic.model.use_remove_padding={recipe.model.remove_padding}",
+        f"critic.model.enable_gradient_checkpointing={recipe.model.gradient_checkpointing}",
+        f"+critic.model.override_config.attn_implementation={recipe.model.attention}",
+        "critic.strategy=fsdp2",
+        *_engine("critic.fsdp", recipe),
+        f"critic.optim.lr={part.lr}",
+        f"critic.cliprange_value={part.clip}",
+        f"critic.ppo_micro_batch_size_per_gpu={rl.micro_batch}",
+        f"critic.forward_micro_batch_size_per_gpu={rl.micro_batch}",
+        f"critic.data_loader_seed={recipe.seed}",
+        f"critic.grad_clip={rl.grad_clip}",
+        f"trainer.critic_warmup={part.warmup_steps + 1}",
+    ]
 
 
 def _rollout(recipe: Recipe, paths: Paths) -> list[str]:
@@ -239,7 +292,7 @@ def _rollout(recipe: Recipe, paths: Paths) -> list[str]:
     ]
 
 
-def _trainer(recipe: Recipe, paths: Paths, *, resume: bool) -> list[str]:
+def _trainer(recipe: Recipe, paths: Paths, *, done: int) -> list[str]:
     rl = recipe.rl
     assert rl is not None
     loggers = ",".join(recipe.loggers)
@@ -247,6 +300,8 @@ def _trainer(recipe: Recipe, paths: Paths, *, resume: bool) -> list[str]:
         "reward.num_workers=1",
         "transfer_queue.backend.SimpleStorage.num_data_storage_units=1",
         "trainer.v1.trainer_mode=turnwise",
+        f"trainer.v1.sampler.custom_sampler.path={HERE / 'buffer.py'}",
+        "trainer.v1.sampler.custom_sampler.name=WatchfulBuffer",
         f"trainer.device={recipe.device}",
         f"trainer.n_gpus_per_node={recipe.gpus}",
         "trainer.nnodes=1",
@@ -255,11 +310,11 @@ def _trainer(recipe: Recipe, paths: Paths, *, resume: bool) -> list[str]:
         f"trainer.logger=[{loggers}]",
         f"trainer.total_training_steps={rl.steps}",
         "trainer.total_epochs=1000000",
-        "trainer.val_before_train=True",
+        f"trainer.val_before_train={not done}",
         f"trainer.test_freq={rl.eval_every or rl.steps}",
         f"trainer.save_freq={rl.save_every or rl.steps}",
         f"trainer.default_local_dir={paths.checkpoints}",
-        f"trainer.resume_mode={'auto' if resume else 'disable'}",
+        f"trainer.resume_mode={'auto' if done else 'disable'}",
     ]
 
 

@@ -1,8 +1,9 @@
 """verl's platform for machines without an accelerator.
 
-verl registers platforms by name and picks one by ``VERL_PLATFORM``; it ships none for the CPU. The one place where an
-official point is missing is the process group's backend string, which verl would build as ``cpu:gloo,cpu:gloo``;
-``use_gloo`` hands it the right one.
+verl registers platforms by name and picks one by ``VERL_PLATFORM``; it ships none for the CPU. Official points are
+missing in two places: the process group's backend string, which verl would build as ``cpu:gloo,cpu:gloo`` (``use_gloo``
+hands it the right one), and the pinned memory that verl asks for when it holds a reference policy, which only a machine
+with an accelerator has (``pin_nothing``).
 """
 
 import os
@@ -169,5 +170,17 @@ def use_gloo() -> None:
     distributed.initialize_global_process_group_ray = initialize
 
 
+def pin_nothing() -> None:
+    """Make FSDP2's offloading leave memory as it is: it is the CPU's already."""
+    from torch.distributed.fsdp import CPUOffloadPolicy
+
+    def unpinned(self: Any, pin_memory: bool = False) -> None:
+        del pin_memory
+        object.__setattr__(self, "pin_memory", False)
+
+    CPUOffloadPolicy.__init__ = unpinned
+
+
 if os.environ.get("VERL_PLATFORM") == NAME:
     use_gloo()
+    pin_nothing()

@@ -51,6 +51,8 @@ class TransformersServer:
         longest = min(max_positions, int(model.config.max_position_embeddings))
         self.engine = BatchedGenerator(model, tokenizer, max_batch=max_batch, max_positions=longest)
         self.global_steps: int | None = None
+        self._changed = self._compared = 0
+        self._share = 1.0
 
     def ping(self) -> int:
         """Return the process id, once the model is loaded."""
@@ -72,11 +74,22 @@ class TransformersServer:
 
     async def load_weights(self, named: list[tuple[str, torch.Tensor]]) -> int:
         """Replace weights by name."""
+        own = self.engine.model.state_dict()
+        for name, tensor in named:
+            if name in own:
+                self._changed += int((tensor.to(own[name].device, own[name].dtype) != own[name]).sum())
+                self._compared += tensor.numel()
         return await self.engine.load_weights(named)
 
     async def set_global_steps(self, global_steps: int) -> None:
-        """Remember which policy the weights are."""
+        """Remember which policy the weights are; all of them have come."""
         self.global_steps = global_steps
+        self._share = self._changed / max(self._compared, 1)
+        self._changed = self._compared = 0
+
+    def changed_share(self) -> float:
+        """Return the share of the weights that the last update changed, in the precision of the rollout."""
+        return self._share
 
     async def wake_up(self, **_: Any) -> None:
         """Always awake."""

@@ -1,130 +1,240 @@
 """verl's synchronous trainer with Turnwise's credit: whole records go in, advantages per token come out."""
 
-import json
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray
 import torch
 import transfer_queue as tq
-from tensordict import TensorDict
+from tensordict import NonTensorData, TensorDict
 from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
+from verl.utils.config import omega_conf_to_dataclass
+from verl.utils.metric import reduce_metrics
+from verl.utils.py_functional import rename_dict
 
+from turnwise.errors import TrainerError
 from turnwise.trainers.credit import Credit, CreditBatch, get
 from turnwise.trainers.credit.recredit import per_episode
-from turnwise.trainers.recipe import Recipe
-from turnwise.trainers.spread import spread
+from turnwise.trainers.liveprobes import UNPROBED
+from turnwise.trainers.metrics import credit_metrics, episode_metrics, time_shares
+from turnwise.trainers.probes.supply import probes_for
+from turnwise.trainers.recipe import Recipe, RlPart
+from turnwise.trainers.rows import Floats, ToldRow, by_sequence, episodes_of, response_of
+from turnwise.trainers.spread import spread, spread_targets
+from turnwise.trainers.verl.gold import PolicyScorer
+from turnwise.trainers.verl.losses import targeted_value_loss
 from turnwise.trajectories import CreditRow, Store, Trajectory
-from turnwise.trajectories.records import TokenSequence
 
 NAME = "turnwise"
 
 
 @register_trainer(NAME)
 class TurnwiseTrainer(PPOTrainerSync):
-    """Overrides one step of verl's trainer: how advantages are computed."""
+    """verl's trainer, with our credit between its log-probs and its updates."""
 
     def _build_replay_buffer(self) -> Any:
         # verl decides by the mode's name, and knows "sync" only.
         self.trainer_mode = "sync"
-        return super()._build_replay_buffer()
+        buffer = super()._build_replay_buffer()
+        buffer.watched = self._sources
+        return buffer
 
-    @property
+    def _setup(self) -> None:
+        super()._setup()
+        if self.use_critic:
+            self.critic_wg.set_loss_fn(partial(targeted_value_loss, omega_conf_to_dataclass(self.config.critic)))
+
+    def _sources(self) -> list[Any]:
+        """Return the actors without which no episode ends."""
+        servers = [server for replica in self.llm_server_manager.get_replicas() for server in replica.servers]
+        return [*self.agent_loop_manager.agent_loop_workers, *servers]
+
+    @cached_property
     def recipe(self) -> Recipe:
         """The run's recipe; verl's configuration carries its path."""
         return Recipe.model_validate_json(Path(self.config.turnwise.recipe).read_text(encoding="utf-8"))
 
+    @property
+    def rl(self) -> RlPart:
+        """The recipe's part on reinforcement learning."""
+        assert self.recipe.rl is not None
+        return self.recipe.rl
+
+    def _balance_batch(self, batch: Any, metrics: dict[str, Any], **kwargs: Any) -> Any:
+        """Put the rows into the one order that does not depend on which episode ended first."""
+        data = tq.kv_batch_get(batch.keys, partition_id=batch.partition_id, select_fields=["index", "session_id"])
+        told = zip(data["index"], data["session_id"], batch.keys, strict=True)
+        order = [(int(_plain(index)), int(_plain(sample)), int(key.rpartition("_")[2])) for index, sample, key in told]
+        self._check_sessions(batch.keys)
+        batch.reorder(sorted(range(len(order)), key=order.__getitem__))
+        return super()._balance_batch(batch, metrics, **kwargs)
+
+    def _check_sessions(self, keys: list[str]) -> None:
+        """Refuse to train on groups that lack an episode: the agent loop gives every session a row."""
+        came = len({key.rpartition("_")[0] for key in keys})
+        wanted = self.rl.tasks_per_step * self.rl.group
+        if came != wanted:
+            raise TrainerError(f"step {self.global_steps}: {wanted - came} of {wanted} episodes ended without a record")
+
+    def _get_required_batch_multiple(self, dp_size: int) -> int:
+        return dp_size * self.rl.mini_batches * self.rl.micro_batch
+
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        fields = ["extra_fields", "response_mask", "old_log_probs", "entropy"]
+        computed = {"logprobs": "old_log_probs", "entropy": "entropy"} | (
+            {"values": "values"} if self.use_critic else {}
+        )
+        fields = ["extra_fields", "response_mask", *computed.values()]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-        rows = [json.loads(extra["turnwise"]) for extra in map(_plain, data["extra_fields"])]
-        trajectories = self._records(rows, data)
-        laid = self._credited(trajectories, metrics)
-        advantages = [_advantage(row, laid, mask) for row, mask in zip(rows, data["response_mask"], strict=True)]
-        nested = torch.nested.as_nested_tensor(advantages, layout=torch.jagged)
-        output = TensorDict({"advantages": nested, "returns": nested.clone()}, batch_size=len(batch))
-        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=output)
-
-    def _credited(self, trajectories: list[Trajectory], metrics: dict[str, Any]) -> dict[tuple[str, int], Any]:
-        """Return each sequence's advantages, shape (L,), by episode and sequence; failed episodes have none."""
-        part = self.recipe.rl
-        assert part is not None
-        metrics["turnwise/credited_episodes"] = len(trajectories)
-        if not trajectories:
-            return {}
-        batch = CreditBatch.from_trajectories(trajectories)
-        credit = get(part.credit.method).estimate(batch, part.credit.params)
-        metrics.update(credit_metrics(credit.advantages, batch))
-        metrics["turnwise/success"] = float(np.mean([bool(trajectory.success) for trajectory in trajectories]))
-        laid = spread(trajectories, batch, credit)
-        self._store(trajectories, batch, credit, laid)
-        return {
-            (trajectory.episode_id, index): array
-            for trajectory, arrays in zip(trajectories, laid, strict=True)
-            for index, array in enumerate(arrays)
+        rows = _told(batch, data)
+        real = [place for place, row in enumerate(rows) if row is not None]
+        self._check(told := [row for row in rows if row is not None])
+        arrays = {
+            name: [data[field][place].float().cpu().numpy() for place in real] for name, field in computed.items()
         }
+        episodes = self._probed(batch, episodes_of(told, arrays), metrics)
+        laid = self._credited(episodes, metrics)
+        metrics["turnwise/failed_episodes"] = sum(row.failure is not None for row in told)
+        output = {name: _nested(rows, arrays, data["response_mask"]) for name, arrays in laid.items()}
+        return tq.kv_batch_put(
+            keys=batch.keys, partition_id=batch.partition_id, fields=TensorDict(output, batch_size=len(batch))
+        )
 
-    def _store(self, trajectories: list[Trajectory], batch: CreditBatch, credit: Credit, laid: list[Any]) -> None:
+    def _check(self, told: list[ToldRow]) -> None:
+        """End the run in a clear state where there is nothing to learn from, or no place to keep it."""
+        lost = next((row.lost for row in told if row.lost), None)
+        if lost:
+            raise TrainerError(f"step {self.global_steps}: a record could not be kept: {lost}")
+        failed = [row.failure for row in told if row.failure is not None]
+        if len(failed) == len(told):
+            raise TrainerError(f"step {self.global_steps}: all {len(failed)} episodes failed: {failed[0]}")
+
+    def _probed(self, batch: Any, episodes: list[Trajectory], metrics: dict[str, Any]) -> list[Trajectory]:
+        """Ask the policy that sampled what the method wants to know of it; what it cannot say leaves the batch."""
+        live = [episode for episode in episodes if UNPROBED not in episode.extra]
+        metrics["turnwise/unprobed_episodes"] = len(episodes) - len(live)
+        if episodes and not live:
+            raise TrainerError(f"step {self.global_steps}: no episode could be probed: {episodes[0].extra[UNPROBED]}")
+        if "gold_logprob" not in probes_for(self.rl) or not live:
+            return live
+        episodes = live
+        score = PolicyScorer(self.actor_rollout_wg, self.tokenizer, self.rl.micro_batch)
+        probed, failures = score.run(batch, episodes, self.config.actor_rollout_ref.rollout.temperature)
+        metrics["turnwise/unprobed_episodes"] += len(failures)
+        if len(failures) == len(episodes):
+            raise TrainerError(f"step {self.global_steps}: no episode could be probed: {failures[0][1]}")
+        failed = {episode_id for episode_id, _ in failures}
+        return [episode for episode in probed if episode.episode_id not in failed]
+
+    def _credited(
+        self, episodes: list[Trajectory], metrics: dict[str, Any]
+    ) -> dict[str, dict[tuple[str, int], Floats]]:
+        """Return what the losses read, by name, episode and sequence, each of shape (L,)."""
+        metrics["turnwise/credited_episodes"] = len(episodes)
+        if not episodes:
+            return {"advantages": {}, "returns": {}}
+        part = self.rl.credit
+        batch = CreditBatch.from_trajectories(episodes)
+        credit = get(part.method).estimate(batch, part.params)
+        metrics.update(credit_metrics(credit, batch) | episode_metrics(episodes))
+        laid = spread(episodes, batch, credit)
+        self._store(episodes, batch, credit, laid)
+        found = {"advantages": by_sequence(episodes, laid)}
+        if not self.use_critic:
+            return found | {"returns": found["advantages"]}
+        targets, mask = spread_targets(episodes, batch, credit)
+        return found | {"returns": by_sequence(episodes, targets), "value_mask": by_sequence(episodes, mask)}
+
+    def _store(self, episodes: list[Trajectory], batch: CreditBatch, credit: Credit, laid: list[list[Floats]]) -> None:
         """Keep what each episode was credited with beside the episode, by token as the loss gets it."""
-        part = self.recipe.rl
-        assert part is not None
+        part = self.rl.credit
         rows = [
             CreditRow(
-                run=trajectory.run,
-                episode_id=trajectory.episode_id,
-                attempt=trajectory.attempt,
-                method=part.credit.method,
-                params=part.credit.params,
+                run=episode.run,
+                episode_id=episode.episode_id,
+                attempt=episode.attempt,
+                method=part.method,
+                params=part.params,
                 token_advantages=np.concatenate(arrays).tolist(),
                 **numbers,
             )
-            for trajectory, arrays, numbers in zip(trajectories, laid, per_episode(batch, credit), strict=True)
+            for episode, arrays, numbers in zip(episodes, laid, per_episode(batch, credit), strict=True)
         ]
         with Store.open(self.config.turnwise.store, "a") as store:
             store.put_credit(rows)
 
-    def _records(self, rows: list[dict[str, Any]], data: Any) -> list[Trajectory]:
-        """Rebuild each episode once, with the log-probs and entropies the trainer has just computed."""
-        found = {row["episode_id"]: Trajectory.model_validate(row["record"]) for row in rows if row.get("record")}
-        for index, row in enumerate(rows):
-            if row["episode_id"] not in found:
-                continue
-            sequence = found[row["episode_id"]].sequences[row["sequence"]]
-            _fill(sequence, "logprobs", row["prompt"], data["old_log_probs"][index])
-            _fill(sequence, "entropy", row["prompt"], data["entropy"][index])
-        return list(found.values())
+    def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        """Update the policy ``mini_batches`` times a pass, however many sequences the episodes came in.
+
+        verl would cut the batch into pieces of a fixed number of rows, so that a context policy that opens sequences
+        would change how often the policy is updated.
+        """
+        actor = self.config.actor_rollout_ref.actor
+        batch.extra_info.update(
+            self._passes(batch, actor.ppo_epochs, actor.data_loader_seed)
+            | {"calculate_entropy": actor.calculate_entropy or actor.entropy_coeff != 0.0}
+            | {"distillation_use_topk": False, "distillation_only": False}
+        )
+        output = self.actor_rollout_wg.update_actor(batch)
+        found = rename_dict(output["metrics"], "actor/")
+        found["perf/mfu/actor"] = found.pop("actor/mfu")
+        metrics.update(reduce_metrics(found))
+        return batch
+
+    def _update_critic(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        critic = self.config.critic
+        batch.extra_info.update(self._passes(batch, critic.ppo_epochs, critic.data_loader_seed))
+        output = self.critic_wg.train_mini_batch(batch).get()
+        found = rename_dict(output["metrics"], "critic/")
+        found["perf/mfu/critic"] = found.pop("critic/mfu")
+        metrics.update(reduce_metrics(found))
+        return batch
+
+    def _passes(self, batch: Any, epochs: int, seed: int) -> dict[str, Any]:
+        """Return how the workers go through a batch; what only fills it up counts in no average."""
+        trained = sum(not tag.get("is_padding", False) for tag in batch.tags)
+        return {
+            "global_batch_size": max(1, trained // self.rl.mini_batches),
+            "mini_batch_size": len(batch) // self.rl.mini_batches,
+            "epochs": epochs,
+            "seed": seed,
+            "dataloader_kwargs": {"shuffle": False},
+            "temperature": self.config.actor_rollout_ref.rollout.temperature,
+        }
+
+    def _compute_metrics(
+        self, batch: Any, metrics: dict[str, Any], timing_raw: dict[str, float], **kwargs: Any
+    ) -> None:
+        super()._compute_metrics(batch, metrics, timing_raw, **kwargs)
+        metrics.update(time_shares(timing_raw, metrics))
+
+    def on_step_end(self) -> None:
+        """Send the weights to the rollout servers, and ask ours how many of them the update changed."""
+        super().on_step_end()
+        if self.recipe.rollout == "transformers":
+            servers = [server for replica in self.llm_server_manager.get_replicas() for server in replica.servers]
+            changed = ray.get([server.changed_share.remote() for server in servers])
+            self._pending_sync_metrics = {"turnwise/update_sparsity": 1.0 - float(np.mean(changed))}
 
 
-def _advantage(row: dict[str, Any], laid: dict[tuple[str, int], Any], mask: torch.Tensor) -> torch.Tensor:
-    """Return the advantages of a row's response tokens; zeros for an episode without credit."""
-    found = laid.get((row["episode_id"], row["sequence"]))
-    if found is None:
-        return torch.zeros(mask.shape[0], dtype=torch.float32)
-    return torch.as_tensor(found[row["prompt"] :], dtype=torch.float32)
+def _told(batch: Any, data: Any) -> list[ToldRow | None]:
+    """Return what each row says of itself; a row that fills the batch up carries a copy of another's word."""
+    return [
+        None if tag.get("is_padding", False) else ToldRow.model_validate_json(_plain(extra)["turnwise"])
+        for tag, extra in zip(batch.tags, data["extra_fields"], strict=True)
+    ]
+
+
+def _nested(rows: list[ToldRow | None], laid: dict[tuple[str, int], Floats], masks: Any) -> torch.Tensor:
+    """Return each row's part over its response tokens, as verl's queue keeps columns."""
+    parts = [
+        torch.as_tensor(response_of(row, laid, mask.shape[0]), dtype=torch.float32)
+        for row, mask in zip(rows, masks, strict=True)
+    ]
+    return torch.nested.as_nested_tensor(parts, layout=torch.jagged)
 
 
 def _plain(value: Any) -> Any:
     """Unwrap a column's value: the queue hands out plain objects or wrapped ones."""
-    return getattr(value, "data", value)
-
-
-def _fill(sequence: TokenSequence, name: str, prompt: int, values: torch.Tensor) -> None:
-    whole = np.zeros(len(sequence), dtype=np.float32)
-    whole[prompt:] = values.float().cpu().numpy()[: len(sequence) - prompt]
-    whole[~sequence.loss_mask] = 0.0
-    setattr(sequence, name, whole)
-
-
-def credit_metrics(advantages: Any, batch: CreditBatch) -> dict[str, float]:
-    """Summarise what the estimator said: how far turns differ, and how many push at all."""
-    spread_within = [
-        float(np.ptp(advantages[start:end]))
-        for start, end in zip(batch.turn_offsets[:-1], batch.turn_offsets[1:], strict=True)
-        if end > start
-    ]
-    return {
-        "turnwise/advantage_std": float(np.std(advantages)) if advantages.size else 0.0,
-        "turnwise/advantage_spread_per_episode": float(np.mean(spread_within)) if spread_within else 0.0,
-        "turnwise/zero_advantage_share": float(np.mean(advantages == 0)) if advantages.size else 0.0,
-        "turnwise/outcome_mean": float(np.mean(batch.outcome)) if len(batch) else 0.0,
-    }
+    return value.data if isinstance(value, NonTensorData) else value
