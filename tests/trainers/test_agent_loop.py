@@ -117,4 +117,4 @@ def test_an_evaluation_reports_its_outcome_and_trains_nothing(tmp_path: Path) ->
     (output,) = run(tmp_path, ["yes"], purpose="eval")
     assert output.response_mask == [0]
     assert told(output).failure is None
-    assert output.extra_fields["reward_extra_info"] == {"success": 1.0, "score": 1.0, "failed": 0.0}
+    assert output.extra_fields["reward_extra_info"] == {"success": 1.0, "score": 1.0, "failed": 0.0, "lost": 0.0}

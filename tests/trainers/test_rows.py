@@ -16,7 +16,7 @@ from turnwise.tasks import Task
 from turnwise.trainers.credit import CreditBatch, get
 from turnwise.trainers.episodes import Ask, EpisodeMaker
 from turnwise.trainers.fakeserver import FakeTokenServer
-from turnwise.trainers.metrics import credit_metrics, episode_metrics, time_shares
+from turnwise.trainers.metrics import credit_metrics, episode_metrics, panel_metrics, time_shares
 from turnwise.trainers.recipe import parse_recipe
 from turnwise.trainers.rows import ToldRow, by_sequence, episodes_of, response_of, told_rows
 from turnwise.trainers.spread import spread, spread_targets
@@ -159,6 +159,10 @@ def test_a_step_is_measured_without_its_failures(episodes: list[Trajectory]) -> 
     batch = CreditBatch.from_trajectories(scored)
     said = credit_metrics(get("turn_rloo").estimate(batch), batch)
     assert said["turnwise/advantage_std_per_turn"] > 0
+    panel = panel_metrics([1.0, 0.0, 1.0], [True, False, True], ["a", "b", "c"], 1)
+    assert panel["val/success"] == pytest.approx(2 / 3)
+    assert panel["val/success_low"] < 2 / 3 < panel["val/success_high"]
+    assert panel["val/failed_episodes"] == 1
     shares = time_shares({"step": 10.0, "gen": 6.0, "update_actor": 3.0}, {
         "turnwise/environment_seconds": 1.0, "turnwise/generation_seconds": 2.0,
     })  # fmt: skip

@@ -122,6 +122,9 @@ class Training:
 
         tokenizer = AutoTokenizer.from_pretrained(model)
         count = write_demonstrations(self.recipe, self.demonstrations, tokenizer, self.paths.demonstrations)
+        sft = self.recipe.sft
+        if sft is not None and count < sft.batch:
+            raise TrainerError(f"{count} demonstrations do not fill one batch; set sft.batch to {count} or less")
         self.notice(f"supervised start on {count} sequences")
         self._verl("turnwise.trainers.verl.sft_main", sft_overrides(self.recipe, self.paths, model), "sft")
         steps = sorted((self.root / "sft-checkpoints").glob("global_step_*"), key=_step_of)

@@ -1,10 +1,11 @@
-"""What a training step is measured by, beside verl's own numbers; all names begin with ``turnwise/``."""
+"""What a training step is measured by, beside verl's own numbers: ``turnwise/``, and ``val/`` for the panel."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from turnwise.envs import Status, StopReason
+from turnwise.evals.intervals import proportion
 from turnwise.trainers.credit import Credit, CreditBatch
 from turnwise.trajectories import Trajectory
 
@@ -51,6 +52,23 @@ def episode_metrics(episodes: Sequence[Trajectory]) -> dict[str, float]:
         "turnwise/environment_seconds": acting,
         "turnwise/generation_seconds": writing,
     }
+
+
+def panel_metrics(
+    scores: Sequence[float], successes: Sequence[bool], tasks: Sequence[str], failed: int
+) -> dict[str, float]:
+    """Summarise an evaluation on the panel; what failed is counted apart and in no mean.
+
+    Args:
+        scores: Of the scored episodes.
+        successes: The same episodes'.
+        tasks: A name of each one's task, by which the interval is clustered.
+        failed: How many further episodes failed.
+    """
+    rate = proportion(successes, tasks)
+    found = {"val/success": rate.mean, "val/success_low": rate.low, "val/success_high": rate.high}
+    known = {name: value for name, value in found.items() if value is not None}
+    return known | {"val/score": float(np.mean(scores)) if scores else 0.0, "val/failed_episodes": float(failed)}
 
 
 def _cut(episode: Trajectory) -> bool:

@@ -71,7 +71,7 @@ class MetricsTail:
 _SHOWN = {
     "reward": "turnwise/outcome_mean",
     "success": "turnwise/success",
-    "eval success": "/success/mean@1",
+    "eval success": "val/success",
     "entropy": "actor/entropy",
     "tokens/s": "perf/throughput",
 }

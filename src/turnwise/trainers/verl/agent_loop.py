@@ -82,5 +82,6 @@ def _extra(told: ToldRow, step: int, record: Trajectory | None) -> dict[str, Any
         "success": float(bool(record and record.success)),
         "score": float((record.score if record else None) or 0.0),
         "failed": float(record is None or not record.scored),
+        "lost": float(told.lost is not None),
     }
     return {**steps, "reward_extra_info": info, "turnwise": told.model_dump_json()}

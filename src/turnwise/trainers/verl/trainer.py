@@ -18,7 +18,7 @@ from turnwise.errors import TrainerError
 from turnwise.trainers.credit import Credit, CreditBatch, get
 from turnwise.trainers.credit.recredit import per_episode
 from turnwise.trainers.liveprobes import UNPROBED
-from turnwise.trainers.metrics import credit_metrics, episode_metrics, time_shares
+from turnwise.trainers.metrics import credit_metrics, episode_metrics, panel_metrics, time_shares
 from turnwise.trainers.probes.supply import probes_for
 from turnwise.trainers.recipe import Recipe, RlPart
 from turnwise.trainers.rows import Floats, ToldRow, by_sequence, episodes_of, response_of
@@ -202,6 +202,25 @@ class TurnwiseTrainer(PPOTrainerSync):
             "dataloader_kwargs": {"shuffle": False},
             "temperature": self.config.actor_rollout_ref.rollout.temperature,
         }
+
+    def _val_metrics_update(
+        self,
+        data_sources: Any,
+        sample_uids: list[str],
+        reward_extra_infos_dict: dict[str, list[Any]],
+        *_: Any,
+        **__: Any,
+    ) -> dict[str, float]:
+        """Measure an evaluation, without what failed; verl's own means would count a failure as a score of 0."""
+        told = reward_extra_infos_dict
+        if len(sample_uids) < len(self.val_dataset) or any(told["lost"]):
+            raise TrainerError(f"evaluation after step {self.global_steps}: records were lost; the log says why")
+        kept = [place for place, failed in enumerate(told["failed"]) if not failed]
+        if not kept:
+            raise TrainerError(f"evaluation after step {self.global_steps}: all {len(sample_uids)} episodes failed")
+        scores, successes = ([told[name][place] for place in kept] for name in ("score", "success"))
+        tasks = [sample_uids[place] for place in kept]
+        return panel_metrics(scores, list(map(bool, successes)), tasks, len(sample_uids) - len(kept))
 
     def _compute_metrics(
         self, batch: Any, metrics: dict[str, Any], timing_raw: dict[str, float], **kwargs: Any
