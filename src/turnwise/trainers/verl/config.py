@@ -90,6 +90,8 @@ def environment(recipe: Recipe, paths: Paths, stage: Literal["sft", "rl"]) -> di
     variables = {
         "GLOO_SOCKET_IFNAME": "lo",
         "HYDRA_FULL_ERROR": "1",
+        # The rollout server asks Ray for no device of its own: it shares the worker's, and must keep seeing it.
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_AUTH_MODE": "disabled",
         "RAY_DEDUP_LOGS": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -105,7 +107,6 @@ def environment(recipe: Recipe, paths: Paths, stage: Literal["sft", "rl"]) -> di
             "VERL_PLATFORM": "cpu",
             # The FSDP engine is registered for "cuda" and "npu" and is neutral to the device.
             "VERL_ENGINE_DEVICE": "cuda",
-            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
             "OMP_NUM_THREADS": str(os.cpu_count() or 1),
         }
     return variables | {"VERL_USE_EXTERNAL_MODULES": ",".join(plugins)}
@@ -165,6 +166,7 @@ def rl_overrides(recipe: Recipe, paths: Paths, model: str, *, done: int) -> list
         *_critic(recipe, model),
         *_rollout(recipe, paths),
         *_trainer(recipe, paths, done=done),
+        "+ray_kwargs.ray_init.include_dashboard=False",
         *(_logical_devices() if recipe.device == "cpu" else []),
     ]
 
@@ -323,5 +325,4 @@ def _logical_devices() -> list[str]:
     return [
         "ray_kwargs.ray_init.num_cpus=16",
         "+ray_kwargs.ray_init.num_gpus=1",
-        "+ray_kwargs.ray_init.include_dashboard=False",
     ]
