@@ -51,6 +51,7 @@ def panel() -> TaskSet:
                     instruction=f"Door {index}: say {word}.",
                     gold={
                         "word": word,
+                        "answers": [word],
                         "broken": (split, index) == ("train", 7),
                         "actions": [{"text": "", "calls": made} for made in calls],
                     },
