@@ -85,7 +85,7 @@ class Paths:
 
 def environment(recipe: Recipe, paths: Paths, stage: Literal["sft", "rl"]) -> dict[str, str]:
     """Return the environment variables that verl's processes need."""
-    modules = ("rollout", "losses", "trainer") if stage == "rl" else ()
+    modules = ("rollout", "losses", "critic", "trainer") if stage == "rl" else ()
     plugins = [f"turnwise.trainers.verl.{module}" for module in modules]
     variables = {
         "GLOO_SOCKET_IFNAME": "lo",
@@ -179,6 +179,8 @@ def _engine(prefix: str, recipe: Recipe) -> list[str]:
         f"{prefix}.use_torch_compile=False",
         f"{prefix}.model_dtype=fp32",
         f"+{prefix}.mixed_precision.param_dtype={dtype}",
+        # On a CPU the same threads give the same bits; on a GPU the kernels must be told.
+        f"{prefix}.full_determinism={recipe.deterministic and recipe.device == 'cuda'}",
     ]
 
 
@@ -240,7 +242,7 @@ def _policy(recipe: Recipe, model: str) -> list[str]:
             f"actor_rollout_ref.model.lora_rank={lora.rank}",
             f"actor_rollout_ref.model.lora_alpha={lora.alpha}",
             f"actor_rollout_ref.model.target_modules={lora.target_modules}",
-            "+actor_rollout_ref.model.lora.merge=True",
+            "actor_rollout_ref.model.lora.merge=True",
         ]
     return settings
 
