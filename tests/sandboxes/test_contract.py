@@ -30,9 +30,11 @@ async def test_a_snapshot_goes_from_one_backend_to_the_other() -> None:
         async with await local.create(small_spec(local)) as box:
             await box.run_code("x = 41", session="s")
             await box.write_file("a.txt", b"a")
+            await box.exec("mkdir -m 700 b; ln -s a.txt b/c; chmod 444 a.txt")
             snapshot = await box.snapshot()
         async with await docker.restore(snapshot, small_spec(docker)) as copy:
             assert copy.image_digest == snapshot.image_digest
+            assert await copy.files_digest() == snapshot.files
             assert (await copy.run_code("x + 1, open('a.txt').read()", session="s")).stdout == "(42, 'a')\n"
 
 

@@ -65,6 +65,8 @@ MALFORMED = [
     frame(b'{"status": "ok", "exit_code": "0"}'),
     frame(b'{"status": "ok", "stdout": "x"}'),
     frame(b'{"status": "ok", "duration_s": []}'),
+    frame(b'{"status": "ok", "files": "abc"}'),
+    frame(b'{"status": "ok", "files": 1}'),
     struct.pack(">II", 0xFFFFFFFF, 0xFFFFFFFF),
 ]
 
@@ -79,6 +81,12 @@ def test_a_malformed_answer_is_a_sandbox_error_and_the_end_of_the_sandbox(answer
 def test_a_vanished_sandbox_raises() -> None:
     with pytest.raises(SandboxError, match="died while it ran code"):
         ask(b"", lambda box: box.run_code("1"))
+
+
+@pytest.mark.parametrize("digest", ["", "g" * 64, "a" * 63, None, 7])
+def test_a_digest_that_is_none_ends_the_sandbox(digest: object) -> None:
+    with pytest.raises(MalformedFrame):
+        ask(frame(json.dumps({"digest": digest}).encode()), lambda box: box.files_digest())
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "a//b", "", "a\0b"])

@@ -74,6 +74,8 @@ class SandboxSpec:
     """Time to live: the sandbox ends itself after it, whoever still holds it."""
     ready_timeout_s: float = 30
     metadata: Mapping[str, str] = field(default_factory=dict)
+    look: bool = False
+    """Hash the workspace after every run, into `ExecResult.files`, without a round trip for `Sandbox.files_digest`."""
 
     def __post_init__(self) -> None:
         if not self.workdir.startswith("/") or self.workdir.rstrip("/") in ("", "/tmp"):  # noqa: S108 - refused
@@ -104,6 +106,8 @@ class ExecResult:
     """CPU seconds, less dependent on the machine's load than `duration_s`."""
     queue_s: float = 0.0
     """Seconds spent waiting for a turn before it began."""
+    files: str | None = None
+    """The digest of the workspace after it, where the spec says ``look`` and `Sandbox.files_digest` would not raise."""
 
     @property
     def ok(self) -> bool:
@@ -131,6 +135,8 @@ class SandboxSnapshot:
     tar: bytes
     history: tuple[RecordedRequest, ...] = ()
     image_digest: str = ""
+    files: str = ""
+    """The digest of the workspace, as `Sandbox.files_digest` gives it."""
 
     @property
     def digest(self) -> str:
@@ -140,7 +146,8 @@ class SandboxSnapshot:
     def to_bytes(self) -> bytes:
         """Encode as JSON."""
         history = [[item.header, _text(item.body), item.outcome] for item in self.history]
-        data = {"version": 1, "tar": _text(self.tar), "history": history, "image_digest": self.image_digest}
+        digests = {"image_digest": self.image_digest, "files": self.files}
+        data = {"version": 1, "tar": _text(self.tar), "history": history, **digests}
         return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
@@ -156,7 +163,8 @@ class SandboxSnapshot:
                 RecordedRequest(str(header), base64.b64decode(body), str(outcome))
                 for header, body, outcome in content["history"]
             )
-            return cls(tar=base64.b64decode(content["tar"]), history=history, image_digest=content["image_digest"])
+            digests = {"image_digest": str(content["image_digest"]), "files": str(content["files"])}
+            return cls(tar=base64.b64decode(content["tar"]), history=history, **digests)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(f"this is no sandbox snapshot: {error}") from error
 
@@ -214,6 +222,15 @@ class Sandbox(Protocol):
 
     async def close_session(self, session: str, *, language: Language = "python") -> None:
         """End a session; a later cell of that name begins a new one."""
+        ...
+
+    async def files_digest(self) -> str:
+        """Hash names, modes, links and contents of the workspace: 64 hex digits, the same for the same on any machine.
+
+        Raises:
+            SandboxFileError: Too many directories deep.
+            OutputLimitExceededError: The files, holes counted, are larger than the workspace.
+        """
         ...
 
     async def snapshot(self) -> SandboxSnapshot:

@@ -93,6 +93,7 @@ def configuration(spec: SandboxSpec, **more: Any) -> dict[str, Any]:
         "drain": resources.drain_mib * MIB,
         "max_sessions": resources.sessions,
         "ttl": spec.ttl_s,
+        "look": resources.disk_mib * MIB if spec.look else 0,
         "paths": [],
         "mounts": [],
         "remove": "",

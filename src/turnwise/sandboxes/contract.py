@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -28,6 +29,27 @@ def command(pid):
 pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
 others = [pid for pid in pids if pid not in (1, os.getpid())]
 print(sum("(sleep)" in command(pid) or "(python" in command(pid) for pid in others))
+"""
+
+_CHANGES = (
+    "touch b",
+    "echo 1 > b",
+    "echo 2 > b",
+    "chmod 600 b",
+    "ln -sfn b c",
+    "ln -sfn nowhere c",
+    "mkdir shut",
+    "echo 3 > shut/in",
+    "chmod 000 shut/in",
+    "chmod 000 shut",
+    "touch \"$(printf 'no text \\377')\"",
+)
+_MAPPED = """
+import mmap
+open("mapped", "wb").write(b"A" * 4096)
+file = open("mapped", "r+b")
+m = mmap.mmap(file.fileno(), 4096)
+m[0]
 """
 
 Check = Callable[[SandboxProvider, SandboxSpec], Awaitable[None]]
@@ -185,6 +207,49 @@ async def paths_stay_inside(provider: SandboxProvider, spec: SandboxSpec) -> Non
         for path in ("../../escape.txt", "/etc/cron.d/x", "a/../../b", "sub/link/x", "nul\0byte", "out.txt", "fifo"):
             await _must_raise(SandboxFileError, box.write_file(path, b"x"), f"writing {path!r}")
         _must(await box.is_alive(), "a refused path must not harm the sandbox")
+
+
+@_check
+async def files_have_a_digest(provider: SandboxProvider, spec: SandboxSpec) -> None:
+    """It tells workspaces apart by names, modes, links and contents, and by nothing else."""
+    async with await provider.create(spec) as box, await provider.create(replace(spec, look=True)) as other:
+        seen = {await box.files_digest()}
+        for command in _CHANGES:
+            _must((await box.exec(command)).ok, f"{command!r} must run")
+            seen.add(await box.files_digest())
+        _must(len(seen) == len(_CHANGES) + 1, "each change must give another digest")
+        await other.exec("touch c b && sleep 0.01")
+        last = await other.exec("; ".join(_CHANGES))
+        _must(last.files == await box.files_digest(), "equal files, made otherwise, must give equal digests")
+
+
+@_check
+async def writes_through_a_mapping_count(provider: SandboxProvider, spec: SandboxSpec) -> None:
+    """A tmpfs does not date them: a digest that trusts times or inodes would miss them."""
+    async with await provider.create(replace(spec, look=True)) as box:
+        first = await box.run_code(_MAPPED, session="s")
+        second = await box.run_code("m[0] = 66", session="s")
+        _must(first.stdout == "65\n" and first.files != second.files, "a write through a mapping must be seen")
+        third = await box.run_code("m[0] = 65", session="s")
+        _must(first.files == third.files, "the digest must be of the files as they are")
+
+
+@_check
+async def restored_files_are_the_same(provider: SandboxProvider, spec: SandboxSpec) -> None:
+    """Modes too, also where they shut their owner out; what a session holds open stays in its hands."""
+    async with await provider.create(spec) as box:
+        await box.exec("; ".join([*_CHANGES, "head -c 1500000 /dev/zero > big", "chmod 4444 big"]))
+        bare = await box.snapshot()
+        await box.run_code("import os\nos.mkdir('in'); os.chdir('in')\nlog = open('log', 'w')", session="s")
+        for snapshot in (bare, await box.snapshot()):
+            async with await provider.restore(snapshot, spec) as copy:
+                _must(await copy.files_digest() == snapshot.files, "restored files must have the snapshot's digest")
+                shut = await copy.exec("stat -c %a shut big")
+                _must(shut.stdout == "0\n4444\n", f"modes came back as {shut.stdout!r}")
+        held = "print('x', file=log, flush=True); open('log').read(), os.listdir('.')"
+        async with await provider.restore(snapshot, spec) as copy:
+            result = await copy.run_code(held, session="s")
+            _must(result.stdout == "('x\\n', ['log'])\n", f"a session in a restored directory gave {result}")
 
 
 @_check

@@ -33,9 +33,11 @@ MAX_CODE = 4 << 20
 HISTORY_LIMIT = 32 << 20
 SUPERVISOR_GRACE_S = 10.0
 TRANSFER_S = 60.0
+NEW_DIRECTORY, OWNER_WRITES = 0o755, 0o200
 STATUSES: frozenset[str] = frozenset(get_args(Status))
 LANGUAGES: frozenset[str] = frozenset(get_args(Language))
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass
@@ -183,7 +185,9 @@ class ResidentSandbox(ABC):
             raise MalformedFrame(f"an answer has no meaning: {str(reply)[:200]}")
         if not isinstance(seconds, int | float) or not isinstance(cpu, int | float):
             raise MalformedFrame(f"an answer has no meaning: {str(reply)[:200]}")
-        message = reply.get("message")
+        message, files = reply.get("message"), reply.get("files")
+        if files is not None and not _is_digest(files):
+            raise MalformedFrame(f"an answer has no meaning: {str(reply)[:200]}")
         return ExecResult(
             stdout=output[:split].decode("utf-8", "replace"),
             stderr=str(message)[:500] if message else output[split:].decode("utf-8", "replace"),
@@ -194,6 +198,7 @@ class ResidentSandbox(ABC):
             state_lost=bool(reply.get("state_lost")),
             cpu_s=float(cpu),
             queue_s=queued,
+            files=files,
         )
 
     # Files
@@ -317,13 +322,22 @@ class ResidentSandbox(ABC):
         Raises:
             SandboxError: A session is open and its history is too long to be replayed.
         """
-        tar = make_tar(await self._pack())
+        tar, files = make_tar(await self._pack()), await self.files_digest()
         if self.sessions and not self._history.complete:
             raise SandboxError(
                 f"the history of sandbox {self.id} is too long to be replayed (over {HISTORY_LIMIT} bytes)"
             )
         history = self._history.recorded() if self.sessions else ()
-        return SandboxSnapshot(tar=tar, history=history, image_digest=self.image_digest)
+        return SandboxSnapshot(tar=tar, history=history, image_digest=self.image_digest, files=files)
+
+    async def files_digest(self) -> str:
+        """Hash the workspace inside the sandbox, by its supervisor; see `Sandbox.files_digest`."""
+        (reply, _), *_ = await self._call({"op": "digest", "most": self._disk})
+        found = reply.get("digest")
+        if not _is_digest(found):
+            await self.close()
+            raise MalformedFrame(f"an answer has no meaning: {str(reply)[:200]}")
+        return str(found)
 
     async def load(self, snapshot: SandboxSnapshot) -> None:
         """Bring this fresh sandbox to the state of a snapshot.
@@ -333,9 +347,11 @@ class ResidentSandbox(ABC):
         """
         for number, item in enumerate(snapshot.history):
             await self._replay(number, item)
-        await self._call({"op": "clear"})
-        for header, body in tar_requests(snapshot.tar):
-            await self._call(header, body)
+        # Files that the replay made are left alone: sessions may hold them open, or be in their directories.
+        if not snapshot.history or await self.files_digest() != snapshot.files:
+            await self._call({"op": "clear"})
+            for header, body in tar_requests(snapshot.tar):
+                await self._call(header, body)
 
     async def _replay(self, number: int, item: RecordedRequest) -> None:
         header = json.loads(item.header)
@@ -433,6 +449,10 @@ def _lost(status: Status, why: str, began: float, queued: float) -> ExecResult:
     )
 
 
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
 def _regular_files(source: Path) -> list[tuple[Path, str]]:
     """List a file, or the files below a folder with their names below it, sorted."""
     if not source.is_dir():
@@ -475,15 +495,25 @@ def make_tar(entries: list[tuple[dict[str, Any], bytes]]) -> bytes:
 def tar_requests(data: bytes) -> list[tuple[Header, bytes]]:
     """Turn a workspace's tar into the requests that write it; what it names is checked inside the sandbox."""
     requests: list[tuple[Header, bytes]] = []
+    modes: list[tuple[Header, bytes]] = []
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         for member in tar:
             if member.isdir() or member.issym():
                 kind = "directory" if member.isdir() else "link"
                 requests.append(({"op": "place", "path": member.name, "kind": kind, "target": member.linkname}, b""))
+                if member.isdir() and member.mode != NEW_DIRECTORY:
+                    modes.append(_mode(member))
                 continue
             source = tar.extractfile(member)
             content = source.read() if source else b""
             for start in range(0, max(len(content), 1), CHUNK):
-                header = {"op": "write", "path": member.name, "mode": member.mode, "append": start > 0}
+                header = {"op": "write", "path": member.name, "mode": member.mode | OWNER_WRITES, "append": start > 0}
                 requests.append((header, content[start : start + CHUNK]))
-    return requests
+            if member.mode & ~0o577 != OWNER_WRITES:  # and a write takes set-user-id away
+                modes.append(_mode(member))
+    # Last, and the inner ones first: a mode may forbid to put anything into a directory, or to reach it.
+    return requests + modes[::-1]
+
+
+def _mode(member: tarfile.TarInfo) -> tuple[Header, bytes]:
+    return {"op": "change_mode", "path": member.name, "mode": member.mode}, b""

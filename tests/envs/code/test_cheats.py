@@ -53,6 +53,28 @@ async def test_repositories_are_as_weak_as_the_guide_says(name: str) -> None:
     assert await in_repository(REPOSITORY[name]) == float(name in GETS_THROUGH)
 
 
+@pytest.mark.parametrize(
+    ("command", "score"),
+    [
+        ("chmod 000 shop/price.py shop", 1.0),
+        ("echo 1 > tests", 1.0),
+        ("mkdir -p tests/test_it.py; echo 1 > tests/test_it.py/x", 1.0),
+        ("touch \"$(printf 'no text \\377')\"", 1.0),
+        ("for n in 1 2 3; do truncate -s 60M hole$n; done", 0.0),
+        ("mkdir -p $(printf 'deep/%.0s' $(seq 80))", 0.0),
+        ("chmod 000 .", 0.0),
+        ("head -c 70000000 /dev/zero > full; echo", 0.0),
+    ],
+)
+async def test_a_workspace_cannot_be_made_ungradable(command: str, score: float) -> None:
+    """What an agent does to its files is its own result, never a failure that would leave the averages."""
+    async with CodeEnv() as env:
+        await env.reset(doubling({**HIDDEN}, submit="workspace", files=FILES), seed=0)  # type: ignore[dict-item]
+        await env.step(call("write_file", path="shop/price.py", content=RIGHT))
+        await env.step(call("bash", command=command))
+        assert (await env.step(call("submit"))).info.score == score
+
+
 async def test_many_at_once_score_as_one() -> None:
     """Cheats running beside do not change what the right solution gets, nor the reverse."""
     tasks: list[tuple[Task, str, float]] = [

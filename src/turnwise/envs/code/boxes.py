@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import anyio
 from anyio.lowlevel import RunVar
@@ -51,7 +52,7 @@ class Boxes:
     async def workspace(self, files: dict[str, str], snapshot: bytes | None = None) -> Sandbox:
         """Make the sandbox an agent works in, with its files or in the state of a snapshot."""
         spec = self._spec(64, {path: text.encode() for path, text in files.items()})
-        return await self._make(spec, snapshot)
+        return await self._make(replace(spec, look=True), snapshot)
 
     async def grading(self, files: dict[str, bytes] | None = None) -> Sandbox:
         """Make a fresh sandbox to grade in."""

@@ -10,7 +10,7 @@ from turnwise.envs.code.boxes import Boxes
 from turnwise.envs.code.display import readable, result_text, shorten
 from turnwise.envs.code.grading.grade import grade_cases, grade_program, grade_scored, grade_stdin
 from turnwise.envs.code.grading.report import Report
-from turnwise.envs.code.grading.repository import grade_repository
+from turnwise.envs.code.grading.repository import grade_repository, unusable
 from turnwise.envs.code.rewards import PRESETS, parts
 from turnwise.envs.code.settings import (
     CasesGold,
@@ -29,7 +29,6 @@ from turnwise.errors import (
     EnvError,
     OutputLimitExceededError,
     ReplayDiverged,
-    SandboxError,
     SandboxFileError,
     TaskError,
 )
@@ -38,6 +37,8 @@ from turnwise.tasks.base import Task
 
 MAX_SOURCE = 200_000
 """Bytes of a file that is handed in or written."""
+TOO_MUCH = "too much to be taken down"
+"""In the place of the digest of files that are nested too deep, or larger by their holes than the workspace."""
 _HAND_IN = {
     "function": "Hand in a Python module that defines {entry} by calling submit, with its text as code or its path in "
     "the workspace. Hidden tests call {entry}.",
@@ -98,7 +99,7 @@ class CodeEnv(ToolEnv):
         self._cells = hashlib.sha256(
             f"{self._cells}\0{code}\0{result.status}\0{result.state_lost}".encode("utf-8", "backslashreplace")
         ).hexdigest()
-        return await self._shown(result)
+        return self._shown(result)
 
     @tool
     async def bash(self, command: str) -> ToolOutput:
@@ -110,7 +111,7 @@ class CodeEnv(ToolEnv):
         if "\0" in command:
             raise InvalidCall("A command cannot hold a NUL character.")
         box = await self._open()
-        return await self._shown(await self._boxes.run(lambda: box.exec(command, timeout_s=self.config.turn_s)))
+        return self._shown(await self._boxes.run(lambda: box.exec(command, timeout_s=self.config.turn_s)))
 
     @tool
     async def write_file(self, path: str, content: str) -> str:
@@ -128,7 +129,7 @@ class CodeEnv(ToolEnv):
             await box.write_file(_tidy(path), data)
         except (SandboxFileError, ValueError) as error:
             raise ToolFailed(f"{path[:200]} cannot be written: {error}") from error
-        await self._look()
+        await self._look(box)
         return f"Wrote {len(data)} bytes to {_tidy(path)}."
 
     @tool
@@ -192,7 +193,10 @@ class CodeEnv(ToolEnv):
             return await grade_stdin(self._boxes, text, gold, seconds)
         if isinstance(gold, ScoredGold):
             return await grade_scored(self._boxes, text, gold, seconds)
-        return await grade_repository(self._boxes, await self._workspace(), gold)
+        try:
+            return await grade_repository(self._boxes, await self._workspace(), gold)
+        except (SandboxFileError, OutputLimitExceededError) as error:
+            return unusable(gold, f"the workspace cannot be copied: {error}")
 
     def _gold(self) -> CasesGold | ProgramGold | StdinGold | ScoredGold | RepositoryGold:
         try:
@@ -234,7 +238,7 @@ class CodeEnv(ToolEnv):
         self._files = str(state.get("files"))
         if "box" in snapshot.blobs:
             self._box = await self._boxes.workspace({}, snapshot.blobs["box"])
-            await self._look()
+            await self._look(self._box)
         if await self.state_key() != snapshot.trace[-1].state_key and self._truncated is None:
             raise ReplayDiverged(f"code: the snapshot of task {task.id!r} does not lead back to the state it names")
 
@@ -273,29 +277,26 @@ class CodeEnv(ToolEnv):
         """Return the sandbox, made anew with the task's files where there is none or it was lost."""
         if self._box is None or getattr(self._box, "closed", False):
             self._box = await self._boxes.workspace(self.data.files)
-            await self._look()
+            await self._look(self._box)
             self._first_files = self._files
             self._queued = (self._queued or 0.0) + self._boxes.waited
             self._boxes.waited = 0.0
         return self._box
 
-    async def _look(self) -> None:
-        """Take down a digest of the files."""
-        if self._box is None:
-            return
+    async def _look(self, box: Sandbox) -> None:
+        """Take down the digest of the files."""
         try:
-            self._files = hashlib.sha256((await self._box.snapshot()).tar).hexdigest()
-        except (SandboxError, OutputLimitExceededError):
-            if not getattr(self._box, "closed", False):
-                self._files = "too much to be taken down"
+            self._files = await box.files_digest()
+        except (SandboxFileError, OutputLimitExceededError):
+            self._files = TOO_MUCH
 
-    async def _shown(self, result: ExecResult) -> ToolOutput:
+    def _shown(self, result: ExecResult) -> ToolOutput:
         text = result_text(result, self.config.output_chars, self.config.turn_s)
         if getattr(self._box, "closed", False):
             self._files = self._first_files
             text += "\n[the sandbox was lost with it; the next call begins a new one with the files of the start]"
         else:
-            await self._look()
+            self._files = result.files or TOO_MUCH
         self._queued = (self._queued or 0.0) + self._boxes.waited
         self._boxes.waited = 0.0
         return ToolOutput.of(text, Status.OK if result.ok else Status.FAILED)

@@ -82,17 +82,22 @@ def read(path: str, workdir: str, most: int) -> Iterator[bytes]:
     """
     fd = _open_file(path, workdir, os.O_RDONLY)
     try:
-        size = os.fstat(fd).st_size
-        left = most
-        if size > most:
-            raise OverflowError(f"{path!r} has {size} bytes, the limit is {most}")
-        while chunk := os.read(fd, CHUNK):
-            left -= len(chunk)
-            if left < 0:
-                raise OverflowError(f"{path!r} grew past the limit of {most} bytes while it was read")
-            yield chunk
+        yield from _chunks(fd, path, most)
     finally:
         os.close(fd)
+
+
+def _chunks(fd: int, path: str, most: int) -> Iterator[bytes]:
+    size, left = os.fstat(fd).st_size, most
+    if size > most:
+        raise OverflowError(f"{path!r} has {size} bytes, the limit is {most}")
+    while chunk := os.read(fd, CHUNK):
+        left -= len(chunk)
+        if left < 0:
+            raise OverflowError(f"{path!r} grew past the limit of {most} bytes while it was read")
+        yield chunk
+        if len(chunk) < CHUNK:
+            return
 
 
 def write(path: str, workdir: str, data: bytes, mode: int, *, append: bool) -> None:
@@ -103,7 +108,7 @@ def write(path: str, workdir: str, data: bytes, mode: int, *, append: bool) -> N
             os.lseek(fd, 0, os.SEEK_END)
         else:
             os.ftruncate(fd, 0)
-            os.fchmod(fd, mode & 0o777)
+            os.fchmod(fd, mode)
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
@@ -126,29 +131,98 @@ def place(path: str, workdir: str, kind: str, target: str) -> None:
         os.close(parent)
 
 
-def walk(path: str, workdir: str) -> Iterator[Entry]:
-    """Yield what is below a directory, sorted by path: regular files, directories and links, nothing else."""
+def change_mode(path: str, workdir: str, mode: int) -> None:
+    """Give a file or directory of a restored workspace its mode."""
+    parts = components(path, workdir)
+    parent = _open_parent(parts, workdir, create=False)
+    try:
+        os.chmod(parts[-1], mode, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def walk(path: str, workdir: str) -> Iterator[tuple[Entry, int]]:
+    """Yield what is below a directory, sorted by path: regular files, directories and links, nothing else.
+
+    Each comes with a descriptor of the directory that holds it, for `content`.
+    """
     parts = components(path, workdir)
     top = _open_parent([*parts, ""], workdir, create=False)
-    yield from _walk(top, "", 0)
-
-
-def _walk(fd: int, prefix: str, depth: int) -> Iterator[Entry]:
     try:
-        if depth > MAX_DEPTH:
-            raise Refused(f"more than {MAX_DEPTH} directories deep: {prefix[:80]!r}")
-        for name in sorted(os.listdir(fd)):
-            info = os.lstat(name, dir_fd=fd)
-            entry = {"path": prefix + name, "mode": stat.S_IMODE(info.st_mode), "size": info.st_size}
-            if stat.S_ISREG(info.st_mode):
-                yield {**entry, "kind": "file"}
-            elif stat.S_ISLNK(info.st_mode):
-                yield {**entry, "kind": "link", "target": os.readlink(name, dir_fd=fd)}
-            elif stat.S_ISDIR(info.st_mode):
-                yield {**entry, "kind": "directory"}
-                yield from _walk(os.open(name, DIRECTORY, dir_fd=fd), prefix + name + "/", depth + 1)
+        yield from _walk(top, "", 0)
     finally:
-        os.close(fd)
+        os.close(top)
+
+
+def _walk(fd: int, prefix: str, depth: int) -> Iterator[tuple[Entry, int]]:
+    if depth > MAX_DEPTH:
+        raise Refused(f"more than {MAX_DEPTH} directories deep: {prefix[:80]!r}")
+    for name in sorted(os.listdir(fd)):
+        info = os.lstat(name, dir_fd=fd)
+        mode = stat.S_IMODE(info.st_mode)
+        entry = {"path": prefix + name, "mode": mode, "size": 0}
+        if stat.S_ISREG(info.st_mode):
+            yield {**entry, "kind": "file", "size": info.st_size}, fd
+        elif stat.S_ISLNK(info.st_mode):
+            yield {**entry, "kind": "link", "target": os.readlink(name, dir_fd=fd)}, fd
+        elif stat.S_ISDIR(info.st_mode):
+            yield {**entry, "kind": "directory"}, fd
+            child = _open_own(name, fd, DIRECTORY, mode, 0o500)
+            try:
+                yield from _walk(child, prefix + name + "/", depth + 1)
+            finally:
+                _close_own(child, mode, 0o500)
+
+
+def _open_own(name: str, folder: int, flags: int, mode: int, need: int) -> int:
+    """Open an entry of the workspace also where its mode keeps its owner out: it belongs to the state all the same."""
+    if need & ~mode:
+        os.chmod(name, mode | need, dir_fd=folder)
+    return os.open(name, flags, dir_fd=folder)
+
+
+def _close_own(fd: int, mode: int, need: int) -> None:
+    if need & ~mode:
+        os.fchmod(fd, mode)
+    os.close(fd)
+
+
+def content(entry: Entry, folder: int, most: int) -> Iterator[bytes]:
+    """Yield the content of a file that `walk` named, in chunks.
+
+    Raises:
+        OverflowError: It is larger than ``most`` bytes.
+    """
+    name = entry["path"].rpartition("/")[2]
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = _open_own(name, folder, flags, entry["mode"], 0o400)
+    try:
+        yield from _chunks(fd, entry["path"], most)
+    finally:
+        _close_own(fd, entry["mode"], 0o400)
+
+
+def digest(workdir: str, most: int) -> str:
+    """Hash the names, modes, links and contents of the workspace; equal content gives the same on every machine.
+
+    Contents are read each time. A tmpfs does not record when a file was last written through a mapping, so neither
+    times nor inodes can tell that it is the same.
+
+    Raises:
+        OverflowError: The files have more than ``most`` bytes, which only holes can make up.
+    """
+    import _blake2
+
+    state, left = _blake2.blake2b(digest_size=32), most
+    for entry, folder in walk("", workdir):
+        state.update(ascii(sorted(entry.items())).encode())
+        if entry["kind"] == "file":
+            data = _blake2.blake2b(digest_size=32)
+            for chunk in content(entry, folder, left):
+                left -= len(chunk)
+                data.update(chunk)
+            state.update(data.digest())
+    return state.hexdigest()
 
 
 def clear(workdir: str) -> None:

@@ -38,6 +38,7 @@ def prepare(paths: Iterable[str]) -> None:
 
 def warm() -> None:
     """Import what requests, and workers when something goes wrong, need: after the sandbox said that it is there."""
+    import _blake2  # noqa: F401
     import ast  # noqa: F401 - a traceback loads it to place its carets
     import json  # noqa: F401
     import linecache  # noqa: F401

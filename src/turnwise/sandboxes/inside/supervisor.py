@@ -38,6 +38,7 @@ else:
     import _signal as signal  # without enum, which would be loaded for `signal`
 
 BRANCH_S = 5.0
+RUNS = ("run", "exec", "cell")
 _OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 
 
@@ -65,6 +66,7 @@ class Supervisor:
         self.keep: int = config["keep"]
         self.drain: int = config["drain"]
         self.max_sessions: int = config["max_sessions"]
+        self.look: int = config["look"]
         self.sessions: dict[str, Worker] = {}
         self.watches: dict[str, Watch] = {}
         self._oom_files = [path for path in _OOM_COUNTERS if os.access(path, os.R_OK)]
@@ -258,6 +260,12 @@ class Supervisor:
         }
         return header, out + err
 
+    def _files(self) -> str | None:
+        try:
+            return files.digest(self.workdir, self.look)
+        except (files.Refused, OverflowError, OSError):
+            return None
+
     # Sessions and files
 
     def close_session(self, request: Header, _body: bytes) -> Reply:
@@ -284,16 +292,25 @@ class Supervisor:
         files.place(request["path"], self.workdir, request["kind"], request["target"])
         return {}, b""
 
+    def change_mode(self, request: Header, _body: bytes) -> Reply:
+        """Give an entry of a restored workspace its mode, once all its content is there."""
+        files.change_mode(request["path"], self.workdir, request["mode"])
+        return {}, b""
+
     def pack(self, request: Header, _body: bytes) -> Reply:
         """Send a directory: one frame per entry, then the chunks of its content."""
-        base, left = request["path"], request["most"]
-        for entry in files.walk(base, self.workdir):
+        left = request["most"]
+        for entry, folder in files.walk(request["path"], self.workdir):
             self.control.send({"more": True, "entry": entry})
             if entry["kind"] == "file":
-                left -= entry["size"]
-                for chunk in files.read(os.path.join(base, entry["path"]), self.workdir, left + entry["size"]):
+                for chunk in files.content(entry, folder, left):
+                    left -= len(chunk)
                     self.control.send({"more": True}, chunk)
         return {}, b""
+
+    def digest(self, request: Header, _body: bytes) -> Reply:
+        """Hash the workspace."""
+        return {"digest": files.digest(self.workdir, request["most"])}, b""
 
     def clear(self, _request: Header, _body: bytes) -> Reply:
         """Empty the workspace."""
@@ -336,7 +353,9 @@ class Supervisor:
             "read": self.read,
             "write": self.write,
             "place": self.place,
+            "change_mode": self.change_mode,
             "pack": self.pack,
+            "digest": self.digest,
             "clear": self.clear,
             "reset": self.reset,
             "limits": self.limits_inside,
@@ -347,6 +366,8 @@ class Supervisor:
                 request["code"], body = body.decode("utf-8", "replace"), b""
             try:
                 header, payload = operations[request["op"]](request, body)
+                if self.look and request["op"] in RUNS:
+                    header["files"] = self._files()
             except files.Refused as refusal:
                 header, payload = {"refused": files.reason(refusal)}, b""
             except OverflowError as error:

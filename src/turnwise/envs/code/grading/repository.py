@@ -8,6 +8,7 @@ drew, and each target must be reported by name.
 
 import json
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from turnwise.envs.code.boxes import Boxes
@@ -51,9 +52,9 @@ _main(*_arguments)
 
 async def grade_repository(boxes: Boxes, workspace: bytes, gold: RepositoryGold) -> Report:
     """Run the hidden tests on a copy of the workspace."""
-    files = {path: data for path, data in workspace_files(workspace).items() if path.rpartition("/")[2] not in _HOOKS}
-    files |= {path: text.encode() for path, text in gold.tests.items()}
-    word, report = secrets.token_hex(16), Report()
+    tests = {path: text.encode() for path, text in gold.tests.items()}
+    own = {path: data for path, data in workspace_files(workspace).items() if _may_stay(path, gold.tests)}
+    files, word, report = own | tests, secrets.token_hex(16), Report()
     stdin = f"{word}\n{json.dumps(gold.targets)}\n".encode()
     async with fresh(boxes, files) as box:
         command = ["python3", "-B", "-P", "-s", "-c", _RUNNER]
@@ -66,6 +67,17 @@ async def grade_repository(boxes: Boxes, workspace: bytes, gold: RepositoryGold)
     report.note([bool(verdicts)])
     report.exec_s = result.duration_s
     return report
+
+
+def unusable(gold: RepositoryGold, why: str) -> Report:
+    """Report on a workspace that cannot be copied, which is its owner's doing: every test failed."""
+    return Report(verdicts=[Verdict(0.0, why) for _ in gold.targets])
+
+
+def _may_stay(path: str, tests: Iterable[str]) -> bool:
+    """Whether an agent's file neither hooks the start of Python nor stands where a hidden test goes."""
+    in_the_way = any(test.startswith(path + "/") or path.startswith(test + "/") for test in tests)
+    return path.rpartition("/")[2] not in _HOOKS and not in_the_way
 
 
 def _verdicts(text: str, word: str) -> dict[str, Any]:
