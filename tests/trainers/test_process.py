@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from turnwise.errors import TrainerError
-from turnwise.trainers.process import TOKEN, carriers, end_left_behind, run_process
+from turnwise.process import TOKEN, carriers, end_left_behind
+from turnwise.trainers.process import run_process
 
 ORPHAN = """
 import subprocess, sys, os

@@ -14,8 +14,8 @@ import anyio.to_thread
 
 from turnwise.envs import Grade, StopReason, ToolEnv, ToolOutput, tool
 from turnwise.errors import EnvError
+from turnwise.process import TOKEN
 from turnwise.tasks import Task, TaskSet
-from turnwise.trainers.process import TOKEN
 
 
 class Trouble(ToolEnv):

@@ -1,7 +1,9 @@
 """``turnwise eval``: agents act in an environment; the episodes are stored, the numbers shown."""
 
 import shlex
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +13,13 @@ import typer
 from turnwise.agents.progress import Bar, Progress, Silent
 from turnwise.cli import options
 from turnwise.cli.output import console, number, percent, safe, table
+from turnwise.cli.serving import endpoint_of, guarded, serving_of, shown
 from turnwise.errors import ConfigError
 from turnwise.evals.metrics import Estimate, EvalReport
 from turnwise.evals.run import Evaluation, Prepared, measured
 from turnwise.evals.statistics import caveats
 from turnwise.evals.stopping import Budget
+from turnwise.models.serve import Server
 
 
 def evaluate(
@@ -28,6 +32,19 @@ def evaluate(
         list[str] | None, typer.Option(help="Model of the chat agent; repeatable: a run for each, then a comparison.")
     ] = None,
     base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint of the chat agent.")] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Serve this model (a folder or name) by a local vLLM while the run lasts."),
+    ] = None,
+    serve_set: Annotated[
+        list[str] | None,
+        typer.Option("--serve-set", metavar="KEY=VALUE", help="Flag of that server: max-model-len=4096; repeatable."),
+    ] = None,
+    serve_python: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Python that has vLLM; default: TURNWISE_VLLM_PYTHON, else this one."),
+    ] = None,
+    serve_wait: Annotated[float, typer.Option(help="Seconds within which that server must answer.")] = 3600.0,
     agent_set: Annotated[
         list[str] | None, typer.Option("--agent-set", metavar="KEY=VALUE", help="Setting of the agent; repeatable.")
     ] = None,
@@ -71,11 +88,22 @@ def evaluate(
         turnwise eval sql --agent null --run baseline --resume --json
 
         turnwise eval sql --model small --model large --base-url http://localhost:8000/v1 --until 'ci<0.05' --max-cost 5
+
+        turnwise eval sql --serve runs/demo/model --serve-set max-model-len=4096
     """
+    serving = serving_of(
+        serve,
+        names=model or [],
+        settings=serve_set,
+        python=serve_python,
+        wait_s=serve_wait,
+        store=store,
+        others={"base-url": base_url, "agent": None if agent == "chat" else agent},
+    )
     wanted = Evaluation(
         env=env,
-        agent=_agent(agent, model),
-        agent_settings=_agent_settings(agent_set, base_url),
+        agent="chat" if serving else _agent(agent, model),
+        agent_settings=_agent_settings(agent_set, base_url) | (endpoint_of(serving) if serving else {}),
         env_settings=options.settings(env_set),
         wrappers=tuple(wrap or ()),
         panel=panel,
@@ -93,8 +121,10 @@ def evaluate(
         replay=replay,
     )
     # All are checked before the first begins.
-    prepared = [Prepared(one) for one in _each_model(wanted, model or [])]
-    reports = [_run(one, store, quiet=json, several=wanted.run if len(prepared) > 1 else "") for one in prepared]
+    prepared = [Prepared(one) for one in _each_model(wanted, [] if serving else model or [])]
+    several = wanted.run if len(prepared) > 1 else ""
+    with shown(serving, quiet=json) if serving else nullcontext() as server:
+        reports = [_run(one, store, quiet=json, several=several, server=server) for one in prepared]
     if json:
         documents = [report.document() for report in reports]
         options.print_json(documents[0] if len(documents) == 1 else {"schema": 1, "evals": documents})
@@ -141,7 +171,9 @@ def _require_scored(report: EvalReport, store: Path) -> None:
 
 def _agent(agent: str | None, model: list[str] | None) -> str:
     if agent is None and not model:
-        raise ConfigError("say who acts: --model NAME for a chat model, or --agent oracle|random|null|replay")
+        raise ConfigError(
+            "say who acts: --model NAME or --serve NAME for a chat model, or --agent oracle|random|null|replay"
+        )
     return agent or "chat"
 
 
@@ -149,12 +181,15 @@ def _agent_settings(pairs: list[str] | None, base_url: str | None) -> dict[str, 
     return options.settings(pairs) | ({} if base_url is None else {"base_url": base_url})
 
 
-def _run(prepared: Prepared, store: Path, *, quiet: bool, several: str | None = "") -> EvalReport:
+def _run(
+    prepared: Prepared, store: Path, *, quiet: bool, several: str | None = "", server: Server | None = None
+) -> EvalReport:
     """Run one evaluation; ``several`` is the name that the runs of several models share, "" where there is one."""
     progress: Progress = Silent() if quiet else Bar(safe(f"{prepared.env.name} · {prepared.agent.name}"))
     with measured(prepared, store) as opened:
         try:
-            collected = anyio.run(prepared.collect, opened.store, opened.run, progress)
+            work = partial(prepared.collect, opened.store, opened.run, progress)
+            collected = anyio.run(guarded, work, server)
         except KeyboardInterrupt:
             _interrupted(opened.run if several == "" else several, opened.store.count(opened.run), store)
         if collected.stopped:

@@ -14,9 +14,10 @@ from typing import Literal
 
 from turnwise.envs.registry import env_class
 from turnwise.errors import ConfigError, TaskError, TrainerError
+from turnwise.process import end_left_behind
 from turnwise.tasks import Task, TaskSet, load_panel, make_generator
 from turnwise.trainers.probes.supply import check_supply
-from turnwise.trainers.process import end_left_behind, run_process
+from turnwise.trainers.process import run_process
 from turnwise.trainers.progress import MetricsTail, forget_after
 from turnwise.trainers.recipe import EnvPart, GeneratorPart, Recipe
 from turnwise.trainers.verl.config import Paths, environment, rl_overrides, sft_overrides

@@ -1,27 +1,13 @@
-"""Runs a trainer in a process of its own and leaves nothing of it behind.
-
-verl starts Ray, and Ray starts servers and workers that outlive a killed driver. Every process that descends from ours
-carries a token in its environment, by which the rest are found and ended.
-"""
+"""Runs a trainer to its end in a process of its own: verl starts Ray, and Ray's workers outlive a killed driver."""
 
 import contextlib
-import ctypes
-import os
-import secrets
-import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from turnwise.errors import TrainerError
-
-TOKEN = "TURNWISE_PROCESS_TOKEN"
-_PR_SET_PDEATHSIG = 1
-GRACE_S = 10.0
-"""Seconds between asking a process to end and ending it."""
+from turnwise.process import last_error, started
 
 
 def run_process(
@@ -34,10 +20,7 @@ def run_process(
     timeout_s: float | None = None,
     trace: Path | None = None,
 ) -> None:
-    """Run a command to its end, its output in a file.
-
-    When we are killed the command is killed with us. What of its descendants outlives even that is ended by the next
-    call with the same ``trace``.
+    """Run a command to its end, its output in a file; it leaves no process behind.
 
     Args:
         command: The command.
@@ -46,79 +29,17 @@ def run_process(
         cwd: Where it runs.
         watch: Called about twice a second while it runs; what it raises ends the process.
         timeout_s: Seconds after which it counts as hung.
-        trace: Remembers the token while the command runs.
+        trace: Remembers the process while it runs, for ``end_left_behind`` after we were killed.
 
     Raises:
         TrainerError: It failed or hung; the message holds the last error line and names the log.
     """
-    token = secrets.token_hex(16)
-    if trace is not None:
-        end_left_behind(trace)
-        trace.write_text(token, encoding="utf-8")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as stream:
-        process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
-            list(command),
-            env={**os.environ, **environment, TOKEN: token},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            cwd=cwd,
-            start_new_session=True,
-            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, ready before the fork
-        )
-        try:
-            with _terminable():
-                code = _wait(process, watch, timeout_s)
-        finally:
-            end(process.pid, token)
-            process.wait()
-            if trace is not None:
-                trace.unlink(missing_ok=True)
+    with started(command, environment=environment, log=log, cwd=cwd, trace=trace) as process:
+        code = _wait(process, watch, timeout_s)
     if code is None:
         raise TrainerError(f"the trainer did not end within {timeout_s:g} s and was stopped; its log: {log}")
     if code != 0:
         raise TrainerError(f"the trainer ended with exit code {code}: {last_error(log)}; its log: {log}")
-
-
-def end_left_behind(trace: Path) -> None:
-    """End what a killed call with this trace has left running."""
-    with contextlib.suppress(OSError):
-        token = trace.read_text(encoding="utf-8").strip()
-        for pid in carriers(token) if token else ():
-            end(pid, token)
-        trace.unlink()
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """Return what makes a new process ask the kernel to kill it when the thread that started it ends."""
-    if sys.platform != "linux":
-        return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return ask
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Make a request to end us an exception, so that what we started ends first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_signal: int, _frame: object) -> None:
-        raise SystemExit(128 + signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _wait(process: "subprocess.Popen[bytes]", watch: Callable[[], None] | None, timeout_s: float | None) -> int | None:
@@ -129,48 +50,3 @@ def _wait(process: "subprocess.Popen[bytes]", watch: Callable[[], None] | None, 
         if watch is not None:
             watch()
     return None
-
-
-def end(pid: int, token: str) -> None:
-    """End a process and all that carry its token."""
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        left = [pid for pid in {pid, *carriers(token)} if _signal(pid, kind)]
-        until = time.monotonic() + GRACE_S
-        while left and time.monotonic() < until:
-            left = [pid for pid in left if _running(pid)]
-            time.sleep(0.05)
-        if not left and not carriers(token):
-            return
-
-
-def carriers(token: str) -> list[int]:
-    """Return the processes whose environment holds the token."""
-    needle = f"{TOKEN}={token}".encode()
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if needle in (folder / "environ").read_bytes() and _running(int(folder.name)):
-                found.append(int(folder.name))
-    return found
-
-
-def _running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def _signal(pid: int, kind: signal.Signals) -> bool:
-    try:
-        os.kill(pid, kind)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
-
-
-def last_error(log: Path) -> str:
-    """Return the last line of a log that looks like an exception, else its last line."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-400:]
-    told = [line.strip() for line in lines if ("Error" in line or "Exception" in line) and ":" in line]
-    return (told or [line.strip() for line in lines if line.strip()] or ["no output"])[-1][:400]

@@ -42,10 +42,11 @@ class FakeServer:
         faults: Faults | None = None,
         api_key: str | None = None,
         port: int = 0,
+        model: str = "fake",
         keep: int = 1000,
     ) -> None:
         self._rule, self._latency, self._faults = rule, latency_s, faults or Faults()
-        self._api_key, self._port = api_key, port
+        self._api_key, self._port, self._model = api_key, port, model
         self.counts: Counter[str] = Counter()
         self.bodies: deque[dict[str, Any]] = deque(maxlen=keep)
         self._closing = asyncio.Event()
@@ -108,24 +109,31 @@ class FakeServer:
             asyncio.run(main())
 
     async def _models(self, request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [{"id": "fake", "object": "model"}]})
+        listed = {"object": "list", "data": [{"id": self._model, "object": "model"}]}
+        return self._refused(request) or JSONResponse(listed)
 
     async def _told(self, request: Request) -> Response:
         return JSONResponse(dict(self.counts))
 
     async def _chat(self, request: Request) -> Response:
         self.counts["requests"] += 1
-        if foreign(request.headers):
-            return self._error(403, "this server answers only its own machine")
-        if self._api_key and request.headers.get("authorization") != f"Bearer {self._api_key}":
-            # Real servers repeat the key they were sent; so does this one, to see that clients hide it.
-            return self._error(401, f"Incorrect API key provided: {request.headers.get('authorization')}")
+        refused = self._refused(request)
+        if refused:
+            return refused
         body = await _json(request)
         wrong = complaint(body)
         if wrong:
             return self._error(400, wrong)
         self.bodies.append(body)
         return await self._answer(ChatRequest(body))
+
+    def _refused(self, request: Request) -> Response | None:
+        if foreign(request.headers):
+            return self._error(403, "this server answers only its own machine")
+        if self._api_key and request.headers.get("authorization") != f"Bearer {self._api_key}":
+            # Real servers repeat the key they were sent; so does this one, to see that clients hide it.
+            return self._error(401, f"Incorrect API key provided: {request.headers.get('authorization')}")
+        return None
 
     async def _answer(self, request: ChatRequest) -> Response:
         if self._latency:
