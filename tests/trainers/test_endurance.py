@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ pytest.importorskip("verl", reason="needs the train extra")
 from turnwise.errors import TrainerError, TurnwiseError
 from turnwise.trainers.launch import Training, last_checkpoint
 from turnwise.trainers.recipe import parse_recipe
+from turnwise.trainers.tiny import TinyModel, build_tiny
 from turnwise.trajectories import Store, Trajectory
 
 pytestmark = [pytest.mark.train, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -27,7 +27,6 @@ HERE = Path(__file__).parent
 RECIPE: dict[str, Any] = {
     "name": "t",
     "env": {"name": "trouble:Trouble", "attempts": 2, "call_seconds": 5},
-    "model": {"tiny": {"vocab_size": 300, "hidden_size": 64, "layers": 2}},
     "agent": {"format": "brackets", "turn_tokens": 8},
     "context_tokens": 512,
     "prompt_tokens": 320,
@@ -43,11 +42,20 @@ RECIPE: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _policy(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Make an untrained policy: what it says is as good as any."""
+    folder = tmp_path_factory.mktemp("policy") / "model"
+    build_tiny(folder, ["say[yes] Say something, train 1."], TinyModel(vocab_size=300, hidden_size=64, layers=2))
+    RECIPE["model"] = {"path": str(folder)}
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.syspath_prepend(str(HERE))
     monkeypatch.setenv("TROUBLE", "none")
+    monkeypatch.setenv("TROUBLE_AFTER", "4")
     monkeypatch.setenv("TROUBLE_ROOT", str(tmp_path / "run"))
     return tmp_path / "run"
 
@@ -88,7 +96,6 @@ def test_two_steps_a_kill_and_a_resumption_equal_three_steps(run: Path, tmp_path
     document = tmp_path / "recipe.json"
     document.write_text(parse_recipe({**RECIPE, **changes}, "test").model_dump_json())
     killed = tmp_path / "killed"
-    shutil.copytree(run / "model", killed / "model")
     launcher = subprocess.Popen([sys.executable, "-c", KILLED, str(document), str(killed)])
     while last_checkpoint(killed / "checkpoints") < 2:
         assert launcher.poll() is None

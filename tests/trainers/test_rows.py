@@ -18,10 +18,10 @@ from turnwise.trainers.episodes import Ask, EpisodeMaker
 from turnwise.trainers.fakeserver import FakeTokenServer
 from turnwise.trainers.metrics import credit_metrics, episode_metrics, panel_metrics, time_shares
 from turnwise.trainers.recipe import parse_recipe
-from turnwise.trainers.rows import ToldRow, by_sequence, episodes_of, response_of, told_rows
+from turnwise.trainers.rows import ToldRow, by_sequence, episodes_of, measured, response_of, told_rows
 from turnwise.trainers.spread import spread, spread_targets
 from turnwise.trainers.tiny import tiny_tokenizer
-from turnwise.trajectories import Trajectory
+from turnwise.trajectories import Store, Trajectory
 
 pytestmark = pytest.mark.train
 TOKENIZER: Any = tiny_tokenizer(["say[yes] say[no] and the door is open"], 300)
@@ -125,6 +125,27 @@ def test_what_the_trainer_computed_lands_on_trained_tokens_only(episodes: list[T
             sequence = episode.sequences[row.sequence]
             assert set(sequence.entropy[sequence.loss_mask]) == {value}
             assert not sequence.entropy[~sequence.loss_mask].any()
+
+
+def test_what_the_trainer_computed_can_be_credited_again_from_the_store(
+    episodes: list[Trajectory], tmp_path: Path
+) -> None:
+    rows = rows_of(episodes)
+    rng = np.random.default_rng(0)
+    computed = {
+        name: [rng.random(_response(episodes, row)).astype(np.float32) for row in rows]
+        for name in ("entropy", "values")
+    }
+    back = episodes_of(rows, computed)
+    for episode in back:
+        for turn in episode.turns:
+            turn.gold_mean_logprob_before = -0.25 * (turn.index + 1)
+    with Store.open(tmp_path / "s.db", "a") as store:
+        store.append(map(measured, back))
+        again = [store.episode(episode.episode_id) for episode in back]
+    for method in ("empg", "igpo", "turn_gae", "gae"):
+        theirs, ours = (get(method).estimate(batch := CreditBatch.from_trajectories(each)) for each in (again, back))
+        np.testing.assert_array_equal(theirs.on_tokens(batch), ours.on_tokens(batch))
 
 
 def _response(episodes: list[Trajectory], row: ToldRow) -> int:

@@ -153,7 +153,12 @@ class Training:
         if last_checkpoint(self.paths.checkpoints) < 1:
             raise TrainerError(f"training ended without a checkpoint in {self.paths.checkpoints}")
         last = self.paths.checkpoints / f"global_step_{last_checkpoint(self.paths.checkpoints)}"
-        return last / "actor" / "huggingface"
+        model_folder = last / "actor" / "huggingface"
+        if (lora := self.recipe.model.lora) is not None:
+            from turnwise.trainers.adapters import merge_adapters
+
+            merge_adapters(model_folder, lora.alpha / lora.rank)
+        return model_folder
 
     def _reinforce(self, model: str, steps: int, done: int) -> None:
         told, kept = self.paths.verl_metrics, self.paths.metrics

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from turnwise.trajectories import TokenSequence, Trajectory
+from turnwise.trajectories import Measured, TokenSequence, Trajectory
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,6 +75,20 @@ def _fill(sequence: TokenSequence, name: str, prompt: int, values: npt.NDArray[n
     whole[prompt:] = values[: len(sequence) - prompt]
     whole[~sequence.loss_mask] = 0.0
     setattr(sequence, name, whole)
+
+
+def measured(episode: Trajectory) -> Measured:
+    """Return what the trainer computed of an episode, as the store takes it beside the record it has."""
+    names = ("entropy", "values")
+    arrays = [{name: getattr(sequence, name) for name in names} for sequence in episode.sequences]
+    told = [{name: array.tolist() for name, array in each.items() if array is not None} for each in arrays]
+    gold = {turn.index: turn.gold_mean_logprob_before for turn in episode.turns}
+    return Measured(
+        episode_id=episode.episode_id,
+        attempt=episode.attempt,
+        sequences={index: each for index, each in enumerate(told) if each},
+        turns={index: {"gold_mean_logprob_before": value} for index, value in gold.items() if value is not None},
+    )
 
 
 def by_sequence(episodes: Sequence[Trajectory], laid: Sequence[Sequence[Floats]]) -> dict[tuple[str, int], Floats]:

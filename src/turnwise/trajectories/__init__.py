@@ -26,7 +26,7 @@ from turnwise.trajectories.records import (
 )
 from turnwise.trajectories.runs import RunRecord
 from turnwise.trajectories.store import Store
-from turnwise.trajectories.tables import CreditRow, EpisodeRow, MetricRow
+from turnwise.trajectories.tables import CreditRow, EpisodeRow, Measured, MetricRow
 
 __all__ = [
     "SOURCES",
@@ -39,6 +39,7 @@ __all__ = [
     "Failure",
     "Hint",
     "Judgement",
+    "Measured",
     "MetricRow",
     "PanelRef",
     "RunRecord",

@@ -12,17 +12,23 @@ from turnwise.errors import StoreError
 from turnwise.trajectories.codec import images_of, with_images
 from turnwise.trajectories.records import Record, Trajectory
 from turnwise.trajectories.runs import RunRecord
-from turnwise.trajectories.tables import CreditRow, MetricRow
+from turnwise.trajectories.tables import CreditRow, Measured, MetricRow
 
-Item = RunRecord | Trajectory | CreditRow | MetricRow
+Item = RunRecord | Trajectory | CreditRow | MetricRow | Measured
 
-_KINDS: dict[str, type[Any]] = {"run": RunRecord, "episode": Trajectory, "credit": CreditRow, "metric": MetricRow}
+_KINDS: dict[str, type[Any]] = {
+    "run": RunRecord,
+    "episode": Trajectory,
+    "credit": CreditRow,
+    "metric": MetricRow,
+    "measured": Measured,
+}
 
 
 class Line(Record):
     """A line of an exported file."""
 
-    kind: Literal["run", "episode", "credit", "metric"]
+    kind: Literal["run", "episode", "credit", "metric", "measured"]
     record: dict[str, Any]
     images: dict[str, Base64Bytes] = Field(default_factory=dict)
     """An episode's images by digest."""

@@ -88,7 +88,7 @@ class Store:
         """Add episodes, runs, credit results and metrics; all are durable against a kill when this returns.
 
         An episode that the store has already (same id and attempt) is left as it is; a run of a known name too. A
-        credit result or metric replaces the older one of the same key.
+        credit result or metric replaces the older one of the same key. ``Measured`` fills in fields of an episode.
 
         Raises:
             StoreError: The store is open for reading, or cannot be written (a full disk): none of them was added.

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, JsonValue
 
@@ -109,6 +109,19 @@ class CreditRow(Record):
 
 
 _CREDIT_ARRAYS = ("advantages", "returns", "weights", "token_advantages")
+
+
+class Measured(Record):
+    """What was computed of a stored episode after it had ended; it fills fields that were not known then."""
+
+    episode_id: str
+    attempt: int = 0
+    sequences: dict[int, dict[Literal["entropy", "values", "ref_logprobs", "sum_pi_sq"], list[float]]] = Field(
+        default_factory=dict
+    )
+    """By the sequence's index: arrays of its length."""
+    turns: dict[int, dict[Literal["gold_mean_logprob_before"], float]] = Field(default_factory=dict)
+    """By the turn's index."""
 
 
 class MetricRow(Record):

@@ -1,16 +1,19 @@
 """What the writer does: one transaction for everything it was handed."""
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from turnwise.trajectories.codec import Rows, encode
+import numpy as np
+
+from turnwise.trajectories.codec import DTYPES, Rows, encode, pack
 from turnwise.trajectories.lines import Item
 from turnwise.trajectories.records import Trajectory
 from turnwise.trajectories.runs import RunRecord
 from turnwise.trajectories.schema import CREDIT_COLUMNS, EPISODE_COLUMNS, SEQUENCE_COLUMNS, TURN_COLUMNS
-from turnwise.trajectories.tables import CreditRow, MetricRow
+from turnwise.trajectories.tables import CreditRow, Measured, MetricRow
 
 _MADE_HERE = ("id", "latest")
 _COLUMNS = [name for name in EPISODE_COLUMNS if name not in _MADE_HERE]
@@ -30,6 +33,7 @@ _TURN = _insert("turns", TURN_COLUMNS, clash="IGNORE")
 _SEQUENCE = _insert("sequences", SEQUENCE_COLUMNS, clash="IGNORE")
 _SHARED = _insert("shared", ("digest", "value"), clash="IGNORE")
 _IMAGE = _insert("images", ("digest", "media_type", "data"), clash="IGNORE")
+_KEY = "SELECT id FROM episodes WHERE episode_id = ? AND attempt = ?"
 _RUN = _insert("runs", ("run", "kind", "env", "agent", "model", "created_at", "record"), clash="IGNORE")
 _CREDIT = _insert("credit", CREDIT_COLUMNS, clash="REPLACE")
 _METRIC = _insert("metrics", ("run", "step", "name", "value", "at"), clash="REPLACE")
@@ -47,7 +51,9 @@ def write(connection: sqlite3.Connection, items: list[Item], known: set[str]) ->
     added: set[str] = set()
     with _transaction(connection):
         for item in encoded:
-            if isinstance(item, Rows):
+            if isinstance(item, Measured):
+                _write_measured(connection, item)
+            elif isinstance(item, Rows):
                 _write_episode(connection, item, known | added if added else known, added)
             else:
                 _write_small(connection, item)
@@ -82,6 +88,22 @@ def _write_episode(connection: sqlite3.Connection, rows: Rows, known: set[str], 
     new_images = {digest: image for digest, image in rows.images.items() if digest not in known}
     connection.executemany(_IMAGE, [(digest, *image) for digest, image in new_images.items()])
     added.update(new_texts, new_images)
+
+
+def _write_measured(connection: sqlite3.Connection, item: Measured) -> None:
+    """Fill in fields of an episode; what the store does not have stays unknown."""
+    found = connection.execute(_KEY, (item.episode_id, item.attempt)).fetchone()
+    if found is None:
+        return
+    for index, arrays in item.sequences.items():
+        for name, values in arrays.items():
+            packed = pack(np.asarray(values, dtype=np.float32), DTYPES[name])
+            connection.execute(
+                f'UPDATE sequences SET "{name}" = ? WHERE episode = ? AND idx = ?', (packed, found[0], index)
+            )
+    for index, numbers in item.turns.items():
+        patch = "UPDATE turns SET record = json_patch(record, ?) WHERE episode = ? AND idx = ?"
+        connection.execute(patch, (json.dumps(numbers), found[0], index))
 
 
 def _write_small(connection: sqlite3.Connection, item: RunRecord | CreditRow | MetricRow) -> None:

@@ -21,7 +21,7 @@ from turnwise.trainers.liveprobes import UNPROBED
 from turnwise.trainers.metrics import credit_metrics, episode_metrics, panel_metrics, time_shares
 from turnwise.trainers.probes.supply import probes_for
 from turnwise.trainers.recipe import Recipe, RlPart
-from turnwise.trainers.rows import Floats, ToldRow, by_sequence, episodes_of, response_of
+from turnwise.trainers.rows import Floats, ToldRow, by_sequence, episodes_of, measured, response_of
 from turnwise.trainers.spread import spread, spread_targets
 from turnwise.trainers.verl.gold import PolicyScorer
 from turnwise.trainers.verl.losses import targeted_value_loss
@@ -147,7 +147,7 @@ class TurnwiseTrainer(PPOTrainerSync):
         return found | {"returns": by_sequence(episodes, targets), "value_mask": by_sequence(episodes, mask)}
 
     def _store(self, episodes: list[Trajectory], batch: CreditBatch, credit: Credit, laid: list[list[Floats]]) -> None:
-        """Keep what each episode was credited with beside the episode, by token as the loss gets it."""
+        """Keep what was computed of each episode, and what it was credited with, by token as the loss gets it."""
         part = self.rl.credit
         rows = [
             CreditRow(
@@ -162,7 +162,7 @@ class TurnwiseTrainer(PPOTrainerSync):
             for episode, arrays, numbers in zip(episodes, laid, per_episode(batch, credit), strict=True)
         ]
         with Store.open(self.config.turnwise.store, "a") as store:
-            store.put_credit(rows)
+            store.append([*map(measured, episodes), *rows])
 
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
         """Update the policy ``mini_batches`` times a pass, however many sequences the episodes came in.
