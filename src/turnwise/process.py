@@ -7,6 +7,7 @@ token in its environment, by which the rest are found and ended.
 import contextlib
 import ctypes
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -20,6 +21,9 @@ TOKEN = "TURNWISE_PROCESS_TOKEN"
 _PR_SET_PDEATHSIG = 1
 GRACE_S = 10.0
 """Seconds between asking a process to end and ending it."""
+
+
+_RAISED = re.compile(r"\b[\w.]*(?:Error|Exception): .+")
 
 
 @contextlib.contextmanager
@@ -148,7 +152,7 @@ def _signal(pid: int, kind: signal.Signals) -> bool:
 
 
 def last_error(log: Path, start: int = 0, *, generic: Sequence[str] = ()) -> str:
-    """Return the last line of a log that looks like an exception, else its last line.
+    """Return the last line of a log that names an exception, else its last line.
 
     Args:
         log: The log.
@@ -158,6 +162,6 @@ def last_error(log: Path, start: int = 0, *, generic: Sequence[str] = ()) -> str
     with log.open("rb") as stream:
         stream.seek(start)
         lines = [line.strip() for line in stream.read().decode("utf-8", "replace").splitlines()[-400:] if line.strip()]
-    told = [line for line in lines if ("Error" in line or "Exception" in line) and ":" in line]
-    telling = [line for line in told if not any(part in line for part in generic)]
-    return (telling or told or lines or ["no output"])[-1][:400]
+    raised = [found.group() for line in lines if (found := _RAISED.search(line))]
+    telling = [line for line in raised if not any(part in line for part in generic)]
+    return (telling or raised or [line for line in lines if "Error" in line] or lines or ["no output"])[-1][:400]

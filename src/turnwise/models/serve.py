@@ -191,7 +191,7 @@ class Server:
         return " ".join(lines[-1].split())[:160] if lines else ""
 
 
-GENERIC = ("Engine core initialization failed",)
+GENERIC = ("Engine core initialization failed", "EngineCore encountered an issue", "Worker failed with error")
 """Parts of error lines that only point at another."""
 
 
