@@ -1,6 +1,6 @@
 """A small environment and panel that training workers import by name."""
 
-from turnwise.envs import Grade, StopReason, ToolEnv, ToolOutput, tool
+from turnwise.envs import Grade, StopReason, ToolEnv, tool
 from turnwise.errors import EnvError
 from turnwise.tasks import Task, TaskSet
 
@@ -25,19 +25,11 @@ class Door(ToolEnv):
         opened = self.task.gold["word"] in self.said
         return Grade(float(opened), opened)
 
-    async def on_text(self, text: str) -> ToolOutput:
-        self.fail()
-        return await super().on_text(text)
-
-    def fail(self) -> None:
-        """Break, where the door is broken."""
-        if self.task.gold.get("broken"):
-            raise EnvError("the hinge broke")
-
     @tool
     async def say(self, word: str) -> str:
         """Say a word."""
-        self.fail()
+        if self.task.gold.get("broken"):
+            raise EnvError("the hinge broke")
         self.said.append(word)
         if word == self.task.gold["word"]:
             self.finish(StopReason.SOLVED)

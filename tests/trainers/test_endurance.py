@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 RECIPE: dict[str, Any] = {
     "name": "t",
     "env": {"name": "trouble:Trouble", "attempts": 2, "call_seconds": 5},
-    "agent": {"format": "brackets", "turn_tokens": 8},
+    "agent": {"format": "native", "turn_tokens": 8},
     "context_tokens": 512,
     "prompt_tokens": 320,
     "rl": {

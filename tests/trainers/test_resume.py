@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from turnwise.errors import ConfigError
+from turnwise.errors import ConfigError, TrainerError
 from turnwise.trainers.launch import Training, last_checkpoint
-from turnwise.trainers.progress import MetricsTail, forget_after
+from turnwise.trainers.progress import Liveness, MetricsTail, forget_after
 from turnwise.trainers.recipe import parse_recipe
 from turnwise.trainers.verl.config import Paths, rl_overrides
 from turnwise.trajectories import Store
@@ -70,6 +70,17 @@ def test_a_run_without_checkpoint_forgets_all(tmp_path: Path) -> None:
     kept.write_text(line(0, 1.0) + line(1, 1.0) + '{"torn')
     forget_after(kept, 0)
     assert kept.read_text() == ""
+
+
+def test_a_run_that_goes_silent_is_noticed() -> None:
+    now = [0.0]
+    alive = Liveness(10, clock=lambda: now[0])
+    for at, signs in ((0, 0), (9, 1), (18, 0)):
+        now[0] = at
+        alive.saw(signs)
+    now[0] = 20
+    with pytest.raises(TrainerError, match="no step was made for 10 s"):
+        alive.saw(0)
 
 
 def test_two_processes_cannot_train_in_one_folder(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """An environment that makes trouble; training workers import it by name.
 
-``TROUBLE`` names it: ``some`` breaks on one task and hangs on another, ``break`` breaks on all, ``kill`` kills the
-rollout server, ``fill`` fills the disk that the run is on. It begins when ``TROUBLE_AFTER`` messages were said.
+``TROUBLE`` names it: ``one`` breaks on one task, ``some`` hangs on another too, ``break`` breaks on all, ``kill`` kills
+the rollout server, ``fill`` fills the disk that the run is on. It begins when ``TROUBLE_AFTER`` messages were said.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import anyio.to_thread
 
@@ -19,21 +20,22 @@ from turnwise.tasks import Task, TaskSet
 
 
 class Trouble(ToolEnv):
-    """One turn: any message ends it, and one of even length is right."""
+    """Three messages end it; each of even length is paid, and the last decides."""
 
     name = "trouble:Trouble"
     version = "1"
     default_panel = "trouble:panel"
+    PRESETS: ClassVar[dict[str, dict[str, float]]] = {"default": {"outcome": 1.0, "even": 0.5}}
 
     async def begin(self) -> str:
-        self.said = ""
+        self.said: list[str] = []
         return self.task.instruction
 
-    def state(self) -> str:
-        return self.said
+    def state(self) -> list[str]:
+        return list(self.said)
 
     async def grade(self) -> Grade:
-        good = len(self.said) % 2 == 0
+        good = bool(self.said) and len(self.said[-1]) % 2 == 0
         return Grade(float(good), good)
 
     async def on_text(self, text: str) -> ToolOutput:
@@ -48,12 +50,15 @@ class Trouble(ToolEnv):
 
     async def hear(self, text: str) -> None:
         """Take a message, and make trouble where it is time."""
-        self.said = text
+        self.said.append(text)
+        if len(text) % 2 == 0:
+            self.pay("even", 1.0)
         if time_has_come():
             if os.environ["TROUBLE"] == "some" and self.task.gold["index"] == 2:
                 await anyio.to_thread.run_sync(threading.Event().wait)
             make(os.environ["TROUBLE"], self.task)
-        self.finish(StopReason.ENDED)
+        if len(self.said) == 3:
+            self.finish(StopReason.ENDED)
 
 
 def root() -> Path:
@@ -71,7 +76,7 @@ def time_has_come() -> bool:
 
 def make(kind: str, task: Task) -> None:
     """Make trouble of a kind."""
-    if kind == "break" or (kind == "some" and task.gold["index"] == 1):
+    if kind == "break" or (kind in ("some", "one") and task.gold["index"] == 1):
         raise EnvError("the hinge broke")
     if kind == "kill":
         for pid in servers():
@@ -98,7 +103,7 @@ def panel() -> TaskSet:
     tasks = [
         Task(
             id=f"{split}-{index}", env="trouble:Trouble", split=split,
-            instruction=f"Say something, {split} {index}.", gold={"index": index},
+            instruction=f"Say something, {split} {index}.", gold={"index": index, "answers": ["yes"]},
         )
         for split in ("train", "test")
         for index in range(4)

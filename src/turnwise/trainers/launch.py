@@ -18,7 +18,7 @@ from turnwise.process import end_left_behind
 from turnwise.tasks import Task, TaskSet, load_panel, make_generator
 from turnwise.trainers.probes.supply import check_supply
 from turnwise.trainers.process import run_process
-from turnwise.trainers.progress import MetricsTail, forget_after
+from turnwise.trainers.progress import Liveness, MetricsTail, forget_after
 from turnwise.trainers.recipe import EnvPart, GeneratorPart, Recipe
 from turnwise.trainers.verl.config import Paths, environment, rl_overrides, sft_overrides
 from turnwise.trajectories import Store, Trajectory
@@ -167,10 +167,10 @@ class Training:
         with Store.open(self.paths.store, "a") as store:
             overrides = rl_overrides(self.recipe, self.paths, model, done=done)
             tail = MetricsTail(told, store, self.recipe.name, steps, self.notice, kept=kept)
+            alive = Liveness(self.recipe.stall_seconds)
 
             def watch() -> None:
-                store.ingest()
-                tail()
+                alive.saw(store.ingest() + tail())
 
             try:
                 self._verl("verl.trainer.main_ppo", overrides, "rl", watch=watch)

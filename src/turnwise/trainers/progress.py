@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from turnwise.errors import TrainerError
 from turnwise.trajectories import Store
 
 
@@ -33,10 +34,10 @@ class MetricsTail:
     _began: float = field(default_factory=time.monotonic)
     _first: int | None = None
 
-    def __call__(self) -> None:
-        """Take in what is new; an unfinished last line waits."""
+    def __call__(self) -> int:
+        """Take in what is new; an unfinished last line waits. Returns how many lines came."""
         if not self.path.exists():
-            return
+            return 0
         with self.path.open("rb") as stream:
             stream.seek(self._read)
             new = stream.read()
@@ -48,6 +49,7 @@ class MetricsTail:
         for line in whole.splitlines():
             entry = json.loads(line)
             self._take(int(entry["step"]), entry["data"])
+        return whole.count(b"\n") + bool(whole)
 
     def _take(self, step: int, data: dict[str, Any]) -> None:
         numbers = {name: float(value) for name, value in data.items() if isinstance(value, int | float)}
@@ -75,6 +77,32 @@ _SHOWN = {
     "entropy": "actor/entropy",
     "tokens/s": "perf/throughput",
 }
+
+
+@dataclass
+class Liveness:
+    """Notices that a run has gone silent.
+
+    Attributes:
+        seconds: How long it may give no sign of life.
+        clock: Tells seconds.
+    """
+
+    seconds: float
+    clock: Callable[[], float] = time.monotonic
+    _last: float | None = None
+
+    def saw(self, signs: int) -> None:
+        """Take in how many signs of life came since the last call.
+
+        Raises:
+            TrainerError: None for too long.
+        """
+        now = self.clock()
+        if signs or self._last is None:
+            self._last = now
+        elif now - self._last > self.seconds:
+            raise TrainerError(f"no episode ended and no step was made for {self.seconds:g} s, so training was stopped")
 
 
 def forget_after(path: Path, step: int) -> None:

@@ -222,6 +222,8 @@ class Recipe(_Part):
     seed: int = 0
     deterministic: bool = False
     loggers: tuple[Literal["console", "tensorboard", "wandb", "file"], ...] = ("file",)
+    stall_seconds: float = Field(default=7200.0, gt=0)
+    """Backstop of the run: longest time in which no episode ends and no step is made."""
     output: str = "runs"
 
     @model_validator(mode="after")

@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
+from ray.exceptions import RayActorError
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+from turnwise.errors import TrainerError
 
 POLL_S = 0.2
 
@@ -27,7 +30,11 @@ class WatchfulBuffer(ReplayBuffer):
         return waited
 
     def _check(self) -> None:
-        """Raise Ray's error where an actor has died; a busy one answers later."""
+        """Look whether an actor has died; a busy one answers later.
+
+        Raises:
+            TrainerError: One has.
+        """
         for actor in self.watched():
             if actor not in self._asked:
                 self._asked[actor] = actor.__ray_ready__.remote()
@@ -37,4 +44,8 @@ class WatchfulBuffer(ReplayBuffer):
         answered, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
         for reference in answered:
             del self._asked[waiting[reference]]
-            ray.get(reference)
+            try:
+                ray.get(reference)
+            except RayActorError as error:
+                told = str(error).partition("\n")[0]
+                raise TrainerError(f"a rollout server or a worker of the agent loop died: {told}") from error
