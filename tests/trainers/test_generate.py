@@ -88,3 +88,43 @@ def test_the_tiny_model_is_the_same_each_time_and_its_template_appends(tmp_path:
     short = tokenizer.apply_chat_template(messages[:1], tokenize=False, add_generation_prompt=True)
     whole = tokenizer.apply_chat_template(messages, tokenize=False)
     assert whole.startswith(short)
+
+
+def test_neighbours_may_sample_by_other_settings(loaded: tuple[object, object]) -> None:
+    settings = [
+        Sampling(max_tokens=8, temperature=0),
+        Sampling(max_tokens=8, seed=1, top_k=5),
+        Sampling(max_tokens=8, seed=2, top_p=0.5, temperature=0.8),
+    ]
+
+    async def main() -> list[Sampled]:
+        engine = BatchedGenerator(*loaded)  # type: ignore[arg-type]
+        try:
+            return list(await asyncio.gather(*(engine.generate([5, 6, 7], each) for each in settings)))
+        finally:
+            await engine.aclose()
+
+    together = asyncio.run(main())
+    alone = [run(loaded, [[5, 6, 7]], each)[0] for each in settings]
+    assert [each.token_ids for each in together] == [each.token_ids for each in alone]
+
+
+def test_draws_follow_the_distribution_that_is_left_after_truncation(loaded: tuple[object, object]) -> None:
+    with torch.no_grad():
+        logits = loaded[0](torch.tensor([[5, 6, 7]])).logits[0, -1].float()  # type: ignore[operator]
+    likely = set(torch.topk(logits, 4).indices.tolist())
+
+    async def main() -> list[Sampled]:
+        engine = BatchedGenerator(*loaded, max_batch=512)  # type: ignore[arg-type]
+        asked = [Sampling(max_tokens=1, seed=seed, top_k=4) for seed in range(1000)]
+        try:
+            return list(await asyncio.gather(*(engine.generate([5, 6, 7], each) for each in asked)))
+        finally:
+            await engine.aclose()
+
+    drawn = [each.token_ids[0] for each in asyncio.run(main())]
+    assert set(drawn) == likely
+    wanted = torch.softmax(logits[sorted(likely)], -1)
+    got = torch.tensor([drawn.count(token) / len(drawn) for token in sorted(likely)])
+    # Five standard errors of a share of a thousand draws.
+    assert torch.allclose(got, wanted, atol=5 * 0.016)

@@ -61,3 +61,9 @@ def test_a_horizon_schedule_steps_up() -> None:
     assert [horizon.limit(step) for step in (0, 9, 10, 25)] == [5, 5, 10, 15]
     with pytest.raises(ValueError, match="rise"):
         HorizonPart(at=(0, 5, 5), turns=(1, 2, 3))
+
+
+def test_threads_are_read_on_a_cpu_only(tmp_path: Path) -> None:
+    assert load_recipe(write(tmp_path, GOOD), ("threads=1",)).threads == 1
+    with pytest.raises(ConfigError, match="threads is read on device 'cpu' only"):
+        load_recipe(write(tmp_path, GOOD), ("threads=1", "device=cuda"))

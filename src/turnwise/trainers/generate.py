@@ -164,7 +164,7 @@ class BatchedGenerator:
                 input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
             )
             cache = out.past_key_values
-            drawn = [self._draw(rows[i], logits) for i, logits in zip(alive, out.logits[:, -1].float(), strict=True)]
+            drawn = _draw([rows[i] for i in alive], out.logits[:, -1].float())
             kept = []
             for place, i in enumerate(alive):
                 finish = self._finish(rows[i])
@@ -190,18 +190,6 @@ class BatchedGenerator:
             mask[place, width - len(prompt) :] = 1
         return ids.to(self.model.device), mask.to(self.model.device)
 
-    def _draw(self, row: _Row, logits: torch.Tensor) -> int:
-        sampling = row.sampling
-        logprobs = torch.log_softmax(logits / (sampling.temperature or 1.0), dim=-1)
-        if sampling.temperature == 0:
-            token = int(logprobs.argmax())
-        else:
-            weights = _truncated(logprobs, sampling).exp().cpu()
-            token = int(torch.multinomial(weights, 1, generator=row.generator))
-        row.token_ids.append(token)
-        row.logprobs.append(float(logprobs[token]))
-        return token
-
     def _finish(self, row: _Row) -> Literal["stop", "length"] | None:
         last = row.token_ids[-1]
         if last in self.eos or last in row.sampling.stop_token_ids or self._stops(row):
@@ -226,18 +214,48 @@ class BatchedGenerator:
         return generator
 
 
+def _draw(rows: Sequence[_Row], logits: torch.Tensor) -> list[int]:
+    """Sample one token for each row, rows of equal settings together, and note it; ``logits``: shape (B, V)."""
+    alike: dict[tuple[float, float, int], list[int]] = {}
+    for place, row in enumerate(rows):
+        alike.setdefault((row.sampling.temperature, row.sampling.top_p, row.sampling.top_k), []).append(place)
+    for places in alike.values():
+        chosen = [rows[place] for place in places]
+        part = logits if len(places) == len(rows) else logits[places]
+        tokens, logprobs = _drawn(chosen, part)
+        for row, token, logprob in zip(chosen, tokens, logprobs, strict=True):
+            row.token_ids.append(token)
+            row.logprobs.append(logprob)
+    return [row.token_ids[-1] for row in rows]
+
+
+def _drawn(rows: Sequence[_Row], logits: torch.Tensor) -> tuple[list[int], list[float]]:
+    """Sample by inverting the distribution function at one number from each row's own stream."""
+    sampling = rows[0].sampling
+    logprobs = torch.log_softmax(logits / (sampling.temperature or 1.0), dim=-1)
+    if sampling.temperature == 0:
+        tokens = logprobs.argmax(-1)
+    else:
+        mass = _truncated(logprobs, sampling).double().exp().cumsum(-1)
+        at = torch.stack([torch.rand((), dtype=torch.float64, generator=row.generator) for row in rows]).to(mass.device)
+        whole = mass[:, -1:]
+        # A number that rounds to the whole mass would name the last token, whether it has any or not.
+        below = torch.nextafter(whole, torch.zeros_like(whole))
+        tokens = torch.searchsorted(mass, (at[:, None] * whole).minimum(below), right=True)[:, 0]
+    return tokens.tolist(), logprobs.gather(1, tokens[:, None])[:, 0].tolist()
+
+
 def _truncated(logprobs: torch.Tensor, sampling: Sampling) -> torch.Tensor:
-    """Set what top-k and top-p cut to minus infinity."""
+    """Set what top-k and top-p cut to minus infinity; shape (B, V)."""
     kept = logprobs
     if sampling.top_k > 0:
-        edge = torch.topk(kept, min(sampling.top_k, kept.numel())).values[-1]
+        edge = torch.topk(kept, min(sampling.top_k, kept.shape[-1])).values[:, -1:]
         kept = kept.masked_fill(kept < edge, -torch.inf)
     if sampling.top_p < 1.0:
         ordered, order = kept.sort(descending=True)
         before = ordered.exp().cumsum(-1) - ordered.exp()
-        kept = kept.masked_fill(
-            torch.zeros_like(kept, dtype=torch.bool).scatter(0, order, before >= sampling.top_p), -torch.inf
-        )
+        cut = torch.zeros_like(kept, dtype=torch.bool).scatter(-1, order, before >= sampling.top_p)
+        kept = kept.masked_fill(cut, -torch.inf)
     return kept
 
 

@@ -219,6 +219,8 @@ class Recipe(_Part):
     device: Literal["cpu", "cuda"] = "cpu"
     rollout: Literal["transformers", "vllm"] = "transformers"
     gpus: int = Field(default=1, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    """Threads each process computes with on a CPU; None: one a core. One is best for a tiny model."""
     seed: int = 0
     deterministic: bool = False
     loggers: tuple[Literal["console", "tensorboard", "wandb", "file"], ...] = ("file",)
@@ -234,6 +236,8 @@ class Recipe(_Part):
             raise ValueError("rollout 'vllm' needs device 'cuda'; on a CPU use 'transformers'")
         if self.device == "cpu" and self.gpus != 1:
             raise ValueError("gpus has no meaning on device 'cpu'")
+        if self.device != "cpu" and self.threads is not None:
+            raise ValueError("threads is read on device 'cpu' only; leave it out")
         if self.prompt_tokens >= self.context_tokens:
             raise ValueError("prompt_tokens must be below context_tokens")
         if self.rl and (self.rl.tasks_per_step % self.rl.mini_batches):

@@ -4,7 +4,9 @@ The tokenizer learns its merges from the texts given; the model is a small Qwen2
 the Hugging Face layout, so every loader that takes real weights takes these.
 """
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from turnwise.errors import ConfigError, MissingExtraError
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+SHARED_CHARS = 32
+"""Shortest paragraph that becomes one token where most texts hold it."""
+_BREAK = re.compile("|".join((*map(re.escape, SPECIAL), r"\n\n")))
 
 CHAT_TEMPLATE = """\
 {%- for message in messages -%}
@@ -64,9 +69,13 @@ def build_tiny(folder: Path, texts: Iterable[str], size: TinyModel | None = None
 
 
 def tiny_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
-    """Learn a byte-level BPE tokenizer with a ChatML template; digits stay apart."""
+    """Learn a byte-level BPE tokenizer with a ChatML template; digits stay apart.
+
+    A paragraph that at least half of the texts hold, such as the instructions, is one token: a small model learns the
+    instructions by heart anyway, and spends its time on what differs between episodes.
+    """
     try:
-        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+        from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
         from transformers import PreTrainedTokenizerFast
     except ImportError as error:
         raise MissingExtraError.of("train", "transformers") from error
@@ -83,12 +92,27 @@ def tiny_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    inner.train_from_iterator(texts, trainer)
+    shown = list(texts)
+    shared = _shared(shown)
+    inner.train_from_iterator((_without(text, shared) for text in shown), trainer)
+    inner.add_tokens([AddedToken(paragraph, normalized=False) for paragraph in shared])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=inner, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
+
+
+def _shared(texts: Sequence[str]) -> list[str]:
+    """Return the long paragraphs that at least half of the texts hold, in order."""
+    held = Counter(part for text in texts for part in {part.strip("\n") for part in _BREAK.split(text)})
+    return sorted(part for part, count in held.items() if 2 * count >= len(texts) > 1 and len(part) >= SHARED_CHARS)
+
+
+def _without(text: str, shared: Sequence[str]) -> str:
+    for paragraph in shared:
+        text = text.replace(paragraph, "")
+    return text
 
 
 def _model(vocab_size: int, tokenizer: Any, size: TinyModel) -> Any:

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from turnwise.envs import make
-from turnwise.envs.sql.databases import DATA, put_database
+from turnwise.envs.sql.databases import DATA, SHIPPED, put_database
 from turnwise.errors import ConfigError, TaskError
 from turnwise.tasks import Task, make_generator
 
@@ -135,8 +135,14 @@ def test_no_secret_of_a_dsn_is_kept() -> None:
     assert made.knobs.model_dump(mode="json")["db"] == "postgresql://host/base"
 
 
-def test_the_shipped_database_is_the_one_named() -> None:
-    from turnwise.envs.sql.databases import CHINOOK
+def test_the_shipped_databases_are_the_ones_named() -> None:
+    for name, named in SHIPPED.items():
+        digest = hashlib.sha256((DATA / f"{name}.sqlite").read_bytes()).hexdigest()
+        assert f"sha256:{digest}" == named
 
-    digest = hashlib.sha256((DATA / "chinook.sqlite").read_bytes()).hexdigest()
-    assert f"sha256:{digest}" == CHINOOK
+
+def test_the_corner_shop_gives_easy_questions_of_both_splits() -> None:
+    made = make_generator("sql", db="cornershop", kinds="count,list", filters=1, joins=0, negation=False, rows=8)
+    tasks = (*made.generate(6, seed=0), *made.generate(6, seed=0, split="test"))
+    assert all(task.difficulty == 1 and task.data["name"] == "cornershop" for task in tasks)
+    oracle(tasks)

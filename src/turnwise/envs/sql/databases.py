@@ -19,6 +19,9 @@ from turnwise.tasks import assets
 
 DATA = Path(__file__).parent / "data"
 CHINOOK = "sha256:7651ba378ac2fcd0dfc3c66fb101f7a7eed3ba39a612ec642b96e20702061f15"
+CORNERSHOP = "sha256:46cc0cabec0eaf9d6040a402c55c267b9aa0cf3536ca0644f52c8866d67fb613"
+SHIPPED = {"chinook": CHINOOK, "cornershop": CORNERSHOP}
+"""The databases that come with the package, by name."""
 VARIANT = "sql-variant@1"
 """Raised whenever the same image and seed could give another variant."""
 

@@ -107,7 +107,7 @@ def environment(recipe: Recipe, paths: Paths, stage: Literal["sft", "rl"]) -> di
             "VERL_PLATFORM": "cpu",
             # The FSDP engine is registered for "cuda" and "npu" and is neutral to the device.
             "VERL_ENGINE_DEVICE": "cuda",
-            "OMP_NUM_THREADS": str(os.cpu_count() or 1),
+            "OMP_NUM_THREADS": str(recipe.threads or os.cpu_count() or 1),
         }
     return variables | {"VERL_USE_EXTERNAL_MODULES": ",".join(plugins)}
 
@@ -132,6 +132,8 @@ def sft_overrides(recipe: Recipe, paths: Paths, model: str) -> list[str]:
         f"data.max_length={recipe.context_tokens}",
         *_engine("engine", recipe),
         f"optim.lr={sft.lr}",
+        "optim.lr_scheduler_type=cosine",
+        "optim.lr_warmup_steps_ratio=0.03",
         "checkpoint.save_contents=[hf_model]",
         f"trainer.device={recipe.device}",
         f"trainer.n_gpus_per_node={recipe.gpus}",
@@ -142,6 +144,7 @@ def sft_overrides(recipe: Recipe, paths: Paths, model: str) -> list[str]:
         f"trainer.default_local_dir={paths.root / 'sft-checkpoints'}",
         f"trainer.total_epochs={sft.epochs}",
         *([f"trainer.total_training_steps={sft.steps}"] if sft.steps else []),
+        # The last step is saved in any case, and nothing reads another.
         "trainer.save_freq=-1",
         "trainer.resume_mode=disable",
     ]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from turnwise.envs.sql.compare import comparison
-from turnwise.envs.sql.databases import CHINOOK, catalog_now, put_database, put_postgres, put_renamed
+from turnwise.envs.sql.databases import SHIPPED, catalog_now, put_database, put_postgres, put_renamed
 from turnwise.envs.sql.generate.changes import Change, ask_change
 from turnwise.envs.sql.generate.prove import SqliteLab, fit_variants, stable, trivial
 from turnwise.envs.sql.generate.questions import KINDS, Asker, Draft
@@ -31,7 +31,8 @@ class SqlKnobs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     db: str = "chinook"
-    """``chinook``, the path of a SQLite file, or ``postgresql://…``: a schema there is copied, and only read."""
+    """``chinook``; ``cornershop``, three small tables of few words; the path of a SQLite file; or ``postgresql://…``:
+    a schema there is copied, and only read."""
     schema_name: str = "public"
     """The PostgreSQL schema."""
     names: Literal["plain", "codes"] = "plain"
@@ -84,9 +85,9 @@ class SqlGenerator(Generator):
 
     def _source(self) -> str:
         db = self.knobs.db
-        self._title = "chinook" if db == "chinook" else db.partition("?")[0].rsplit("/", 1)[-1].rsplit(".", 1)[0]
-        if db == "chinook":
-            return CHINOOK
+        self._title = db if db in SHIPPED else db.partition("?")[0].rsplit("/", 1)[-1].rsplit(".", 1)[0]
+        if db in SHIPPED:
+            return SHIPPED[db]
         if db.startswith(("postgresql://", "postgres://")):
             return put_postgres(db, self.knobs.schema_name)
         return put_database(db)
