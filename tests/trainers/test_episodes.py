@@ -1,5 +1,7 @@
 """Episodes of training against a fake token server: retries, what hangs, what was made already, probes."""
 
+import contextlib
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any, ClassVar
@@ -252,3 +254,28 @@ def test_coalitions_are_played_from_the_record(tmp_path: Path) -> None:
     record = make(tmp_path, server, recipe({"credit": {"method": "shapley"}}))
     found: Any = record.extra["coalitions"]
     assert {tuple(each["turns"]): each["value"] for each in found} == {(): 0.0, (0,): 0.0, (1,): 1.0, (0, 1): 1.0}
+
+
+def test_a_full_disk_loses_no_earlier_episode(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small file system: {mounted.stderr.decode().strip()}")
+    try:
+        first = make(disk, FakeTokenServer(TOKENIZER, ["say[yes]"]), recipe())
+        with contextlib.suppress(OSError), (disk / "filler").open("wb") as filler:
+            while True:
+                filler.write(bytes(4096))
+                filler.flush()
+        with pytest.raises(StoreError, match=r"full|No space"):
+            make(disk, FakeTokenServer(TOKENIZER, ["say[yes]"]), recipe(), Ask(task=TASK, step=1, sample=1))
+        (disk / "filler").unlink()
+        make(disk, FakeTokenServer(TOKENIZER, ["say[yes]"]), recipe(), Ask(task=TASK, step=1, sample=2))
+        found = stored(disk)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+    assert [episode.sample for episode in found] == [0, 2]
+    assert found[0].episode_id == first.episode_id
