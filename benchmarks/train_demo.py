@@ -57,9 +57,11 @@ def train(folder: Path, method: str, seed: int, overrides: list[str]) -> None:
     else:
         settings += ["model.tiny=null", f"model.path={start.resolve()}", "sft=null"]
     command = [sys.executable, "-m", "turnwise.cli", "train", str(RECIPE), "--output", str(root)]
+    if begun := (root / "recipe.json").exists():
+        command.append("--resume")
     began = time.monotonic()
     subprocess.run([*command, *(word for each in settings for word in ("--set", each))], check=True)
-    (root / "seconds.json").write_text(json.dumps(time.monotonic() - began), encoding="utf-8")
+    (root / "seconds.json").write_text(json.dumps(None if begun else time.monotonic() - began), encoding="utf-8")
 
 
 def report(folder: Path, methods: list[str], seeds: list[int], plot: Path | None) -> None:
@@ -89,8 +91,9 @@ def row(root: Path) -> Curve:
         sampled = sum(each.completion_tokens for each in store.rows(NAME))
     before, after = curve[min(curve)], curve[max(curve)]
     seconds = json.loads((root / "seconds.json").read_text(encoding="utf-8"))
+    took = "resumed" if seconds is None else f"{seconds:.0f}"
     cells = [root.name, *(shown(success(rows)) for rows in (before, after)), f"{invalid(before):.1%}"]
-    print(f"| {' | '.join(cells)} | {shown(pooled([curve], max(curve)))} | {sampled:,} | {seconds:.0f} |")
+    print(f"| {' | '.join(cells)} | {shown(pooled([curve], max(curve)))} | {sampled:,} | {took} |")
     return curve
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from turnwise.errors import ConfigError
-from turnwise.trainers.recipe import HorizonPart, load_recipe
+from turnwise.trainers.recipe import HorizonPart, Recipe, load_recipe
 
 GOOD = """
 name: demo
@@ -67,3 +67,11 @@ def test_threads_are_read_on_a_cpu_only(tmp_path: Path) -> None:
     assert load_recipe(write(tmp_path, GOOD), ("threads=1",)).threads == 1
     with pytest.raises(ConfigError, match="threads is read on device 'cpu' only"):
         load_recipe(write(tmp_path, GOOD), ("threads=1", "device=cuda"))
+
+
+def test_a_recipe_with_a_generator_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    text = GOOD.replace("{name: sql}", "{name: sql, generator: {name: sql, train: 4, eval: 2}}")
+    recipe = load_recipe(write(tmp_path, text))
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    with pytest.raises(ConfigError, match="with a generator, split would not be read"):
+        load_recipe(write(tmp_path, text), ("env.split=dev",))

@@ -51,15 +51,9 @@ class EnvPart(_Part):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        chosen = {
-            "panel",
-            "max_difficulty",
-            "tags",
-            "tasks",
-            "split",
-            "eval_split",
-            "eval_tasks",
-        } & self.model_fields_set
+        names = ("panel", "max_difficulty", "tags", "tasks", "split", "eval_split", "eval_tasks")
+        # By value, not by what was set: a recipe read back from a run's folder sets every key.
+        chosen = [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
         if self.generator is not None and chosen:
             raise ValueError(f"with a generator, {', '.join(sorted(chosen))} would not be read; leave it out")
         return self
