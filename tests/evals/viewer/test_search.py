@@ -11,7 +11,7 @@ import viewer_store
 from trajectory_samples import a_run
 from turnwise.envs import Observation
 from turnwise.evals.viewer import search
-from turnwise.evals.viewer.queries import Filters, episodes
+from turnwise.evals.viewer.queries import PAGE, Filters, episodes
 from turnwise.evals.viewer.search import SearchIndex, expression
 from turnwise.trajectories import Store
 
@@ -54,6 +54,28 @@ def found(path: Path, index: SearchIndex, q: str, run: str = "other") -> int:
 )  # fmt: skip
 def test_words_said_are_found(path: Path, index: SearchIndex, q: str, expected: int) -> None:
     assert found(path, index, q) == expected
+
+
+def test_more_hits_than_are_counted_are_told_and_paged(tmp_path: Path) -> None:
+    path = viewer_store.make(tmp_path / "v.sqlite", n=1, samples=1)
+    with Store.open(path, "a") as store:
+        like = next(store.episodes("baseline"))
+        many = [
+            like.model_copy(update={"run": "many", "episode_id": f"{number:032d}", "sample": number})
+            for number in range(PAGE + 7)
+        ]
+        store.append([a_run("many"), *many])
+    index = SearchIndex(path)
+    assert index.wait(60)
+    with Store.open(path) as store:
+        pages = [
+            episodes(store, index, "many", Filters(q="counter", page=page), counted=counted)
+            for page, counted in ((1, 10), (2, 10), (1, PAGE + 7), (3, 10))
+        ]
+    index.close()
+    assert [(page.total, page.more) for page in pages] == [(PAGE, True), *[(PAGE + 7, False)] * 3]
+    assert [row["sample"] for page in pages[:2] for row in page.rows] == list(range(PAGE + 7))
+    assert pages[3].rows == []
 
 
 def test_a_search_keeps_to_its_run_and_filters(path: Path, index: SearchIndex) -> None:

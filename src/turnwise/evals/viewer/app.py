@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,17 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from turnwise.envs.types import ImagePart, Observation, text_of
 from turnwise.errors import StoreError, TurnwiseError
 from turnwise.evals.viewer import drawing, frames, queries
 from turnwise.evals.viewer.guard import Guard
+from turnwise.evals.viewer.lazy import Later, LazyContext, later, parts
 from turnwise.evals.viewer.queries import Filters
 from turnwise.evals.viewer.search import SearchIndex
-from turnwise.trajectories.records import SOURCES
+from turnwise.trajectories.records import SOURCES, Trajectory
 from turnwise.trajectories.store import Store
 from turnwise.trajectories.tables import CreditRow
 
@@ -34,6 +36,18 @@ STATIC = {
     "app.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
+TRANSCRIPT = (
+    "turns",
+    "turn_page",
+    "turn_pages",
+    "bars",
+    "seconds",
+    "methods",
+    "chosen",
+    "signs",
+    "attempts",
+    "n_sequences",
+)
 TOKENS = 2000
 """Tokens on one page."""
 
@@ -83,6 +97,7 @@ class _Pages:
             trim_blocks=True,
             finalize=_visible,
         )
+        self.templates.context_class = LazyContext
         self.templates.filters |= {"num": _number, "pct": _percent, "said": _observed, "args": _arguments}
         self.templates.globals |= {
             "adv": drawing.advantage_class,
@@ -99,12 +114,13 @@ class _Pages:
         finally:
             self.index.close()
 
-    def page(self, template: str, request: Request, **values: Any) -> HTMLResponse:
+    def page(self, template: str, request: Request, **values: Any) -> Response:
+        """Send the top of a page at once: the browser fetches the style and paints while the rest is asked for."""
         values |= {"store": self.store.path.name, "mark": queries.mark(self.store), "query": request.query_params}
-        return HTMLResponse(self.templates.get_template(template).render(**values))
+        return StreamingResponse(parts(self.templates.get_template(template), values), media_type="text/html")
 
     def runs(self, request: Request) -> Response:
-        listed = [(record, self._sums(record.run)) for record in reversed(self.store.runs())]
+        listed = Later(lambda: [(record, self._sums(record.run)) for record in reversed(self.store.runs())])
         return self.page("runs.html", request, runs=listed)
 
     def run(self, request: Request) -> Response:
@@ -117,16 +133,16 @@ class _Pages:
             sort=asked.get("sort", "task"),
             page=_whole(asked.get("page"), 1),
         )
-        found = queries.episodes(self.store, self.index, record.run, filters, self.remembered)
+        found = Later(lambda: queries.episodes(self.store, self.index, record.run, filters, self.remembered))
         return self.page(
             "run.html",
             request,
             run=record,
-            sums=self._sums(record.run),
-            stops=self._remember(queries.stop_reasons, record.run),
+            sums=Later(lambda: self._sums(record.run)),
+            stops=Later(lambda: self._remember(queries.stop_reasons, record.run)),
             found=found,
             filters=filters,
-            pages=max(1, math.ceil(found.total / queries.PAGE)),
+            pages=Later(lambda: max(1, math.ceil(found().total / queries.PAGE))),
             size=queries.PAGE,
             sorts=list(queries.SORTS),
             has_metrics=bool(self.store.query("SELECT 1 FROM metrics WHERE run = ? LIMIT 1", record.run)),
@@ -135,11 +151,11 @@ class _Pages:
     def episode(self, request: Request) -> Response:
         record, row = self._episode(request)
         before, after = queries.neighbours(self.store, record.run, request.path_params["episode"])
-        values = self._transcript(request, row)
+        episode = queries.head(self.store, row["id"])
+        values = later(TRANSCRIPT, lambda: self._transcript(request, row, episode)) | {"episode": episode}
         return self.page("episode.html", request, run=record, row=row, before=before, after=after, **values)
 
-    def _transcript(self, request: Request, row: Any) -> dict[str, Any]:
-        episode = queries.head(self.store, row["id"])
+    def _transcript(self, request: Request, row: Any, episode: Trajectory) -> dict[str, Any]:
         pages = max(1, math.ceil(row["n_turns"] / queries.TURNS))
         page = min(max(_whole(request.query_params.get("page"), 1), 1), pages)
         turns = queries.turns(self.store, row["id"], (page - 1) * queries.TURNS, queries.TURNS)
@@ -150,7 +166,6 @@ class _Pages:
             "SELECT attempt, failure FROM episodes WHERE episode_id = ? ORDER BY attempt", episode.episode_id
         )
         return {
-            "episode": episode,
             "turns": turns,
             "turn_page": page,
             "turn_pages": pages,
@@ -169,7 +184,8 @@ class _Pages:
 
         record, row = self._episode(request)
         episode = self.store.episode(request.path_params["episode"], row["attempt"], images=True)
-        values = self._transcript(request, row) | {"turns": list(episode.turns), "turn_pages": 1}
+        values = self._transcript(request, row, episode) | {"turns": list(episode.turns), "turn_pages": 1}
+        values["episode"] = queries.head(self.store, row["id"])
         values["bars"], values["seconds"] = drawing.timeline(episode.turns)
         images = {
             digest: f"data:{media};base64,{base64.b64encode(data).decode()}"
@@ -232,8 +248,13 @@ class _Pages:
         rows = queries.group(self.store, request.path_params["uid"])
         if not rows:
             raise HTTPException(404, "There is no such group")
-        paths = [(bool(row["success"]), queries.turns(self.store, row["id"], 0, 200)) for row in rows]
-        return self.page("group.html", request, run=record, rows=rows, graph=drawing.state_graph(paths))
+
+        def graph() -> drawing.Graph:
+            return drawing.state_graph(
+                [(bool(row["success"]), queries.turns(self.store, row["id"], 0, 200)) for row in rows]
+            )
+
+        return self.page("group.html", request, run=record, rows=rows, graph=Later(graph))
 
     def diff(self, request: Request) -> Response:
         record = self._run(request)
@@ -252,7 +273,8 @@ class _Pages:
 
     def training(self, request: Request) -> Response:
         record = self._run(request)
-        return self.page("training.html", request, run=record, curves=drawing.curves(self.store.metrics(record.run)))
+        curves = Later(lambda: drawing.curves(self.store.metrics(record.run)))
+        return self.page("training.html", request, run=record, curves=curves)
 
     def image(self, request: Request) -> Response:
         try:
@@ -312,6 +334,7 @@ def _visible(value: Any) -> Any:
     return value
 
 
+@cache
 def _static(name: str) -> str:
     return (Path(__file__).parent / "static" / name).read_text(encoding="utf-8")
 

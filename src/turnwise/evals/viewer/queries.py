@@ -17,6 +17,8 @@ Answer = TypeVar("Answer")
 
 PAGE = 50
 TURNS = 50
+COUNTED = 10_000
+"""Hits of a search that are counted; a reader who has more will narrow it down."""
 SEARCH_S = 2.0
 """How long a search may take before it says that it has not seen everything."""
 
@@ -80,6 +82,8 @@ class EpisodePage:
     rows: list[Any]
     total: int
     """Rows that fit the filters; with an unfinished search, those found so far."""
+    more: bool = False
+    """Whether a search found more than ``total``, which are not counted."""
     complete: bool = True
     indexed: float = 1.0
     """The share of the store's episodes that the search index held when it was asked."""
@@ -135,16 +139,22 @@ def stop_reasons(store: Store, run: str) -> list[Any]:
 
 
 def episodes(
-    store: Store, index: SearchIndex, run: str, filters: Filters, remembered: Remembered | None = None
+    store: Store,
+    index: SearchIndex,
+    run: str,
+    filters: Filters,
+    remembered: Remembered | None = None,
+    *,
+    counted: int = COUNTED,
 ) -> EpisodePage:
-    """Return a page of a run's episodes."""
+    """Return a page of a run's episodes; of a search's hits, ``counted`` are counted at most, or up to the page."""
     where, values = filters.where(run)
     order, offset = SORTS.get(filters.sort, SORTS["task"]), (max(filters.page, 1) - 1) * PAGE
     if filters.q:
         words = expression(filters.q)
         if words is None:
             return _scan(store, run, filters, order, offset)
-        return _search(index, words, (where, values), order, offset)
+        return _search(index, words, (where, values), order=order, offset=offset, counted=counted)
     known = remembered or Remembered()
     count = f"SELECT count(*) AS n FROM episodes WHERE {where}"
     total = known.get(mark(store), (count, *values), lambda: store.query(count, *values)[0]["n"])
@@ -153,16 +163,24 @@ def episodes(
     return EpisodePage(rows=rows, total=total)
 
 
-def _search(index: SearchIndex, words: str, fits: tuple[str, list[Any]], order: str, offset: int) -> EpisodePage:
+def _search(
+    index: SearchIndex, words: str, fits: tuple[str, list[Any]], *, order: str, offset: int, counted: int
+) -> EpisodePage:
     """Ask the index; while it is being filled, for as long as a reader would wait and then for what it has."""
     whole, (where, values) = index.wait(SEARCH_S), fits
     share = 1.0 if whole else index.share
     # The plus keeps SQLite to the index of lists: going by the ids found would read a whole record for each.
     where += " AND +id IN (SELECT rowid FROM temp.said WHERE said MATCH ?)"
-    total = index.query(f"SELECT count(*) AS n FROM main.episodes WHERE {where}", *values, words)
-    sql = f"SELECT {COLUMNS} FROM main.episodes WHERE {where} ORDER BY {order} LIMIT {PAGE} OFFSET ?"
-    rows = index.query(sql, *values, words, offset)
-    return EpisodePage(rows=rows, total=total[0]["n"] if total else 0, complete=whole, indexed=share)
+    # One query for the page and the count: the set of the ids found is what takes the time.
+    most = max(counted, offset + PAGE) + 1
+    sql = f"SELECT id FROM main.episodes WHERE {where} ORDER BY {order} LIMIT {most}"
+    found = [row["id"] for row in index.query(sql, *values, words)]
+    rows = index.query(
+        f"SELECT {COLUMNS} FROM main.episodes WHERE id IN (SELECT value FROM json_each(?)) ORDER BY {order}",
+        json.dumps(found[offset : offset + PAGE]),
+    )
+    more = len(found) == most
+    return EpisodePage(rows=rows, total=len(found) - more, more=more, complete=whole, indexed=share)
 
 
 def _scan(store: Store, run: str, filters: Filters, order: str, offset: int) -> EpisodePage:
