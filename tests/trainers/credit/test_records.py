@@ -73,6 +73,16 @@ def test_records_without_tokens_still_get_turn_credit() -> None:
         credit.get("opo").estimate(batch)
 
 
+def test_a_turn_that_a_limit_ended_before_a_word_has_no_tokens_and_leaves_the_others_theirs() -> None:
+    episode = an_agentic_episode()
+    cut = episode.model_copy(update={"turns": (*episode.turns, Turn(index=3))})
+    batch = CreditBatch.from_trajectories([cut, an_agentic_episode(sample=1)])
+    assert batch.action_tokens.tolist() == [2, 2, 2, 0, 2, 2, 2]
+    np.testing.assert_allclose(batch.get("turn_entropy"), [0.625, 1.75, 1, np.nan, 0.625, 1.75, 1])
+    first, second = on_sequences(cut, [1.0, 2.0, -1.0, 5.0])
+    assert (first.sum(), second.tolist()) == (6.0, [0, -1, -1])
+
+
 def test_a_failed_episode_deserves_no_credit() -> None:
     with pytest.raises(CreditError, match="leave it out"):
         CreditBatch.from_trajectories([an_episode(failed=True)])

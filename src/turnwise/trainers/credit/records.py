@@ -157,6 +157,9 @@ class TokenReader:
         out = []
         for turn in trajectory.turns:
             span = turn.action_span
+            if unwritten(trajectory, turn):
+                out.append((0, np.zeros(0, dtype=np.int64)))
+                continue
             if span is None or not 0 <= span.sequence < len(trajectory.sequences):
                 return None
             mask = np.asarray(trajectory.sequences[span.sequence].loss_mask, dtype=np.bool_)
@@ -172,6 +175,12 @@ class TokenReader:
                     return None
                 parts.append(np.asarray(array, dtype=np.float64)[at])
         return parts
+
+
+def unwritten(trajectory: Trajectory, turn: Turn) -> bool:
+    """Tell a turn that a limit ended before the policy wrote anything from one whose tokens are not known."""
+    empty = turn.action_span is None and not (turn.text or turn.calls)
+    return empty and any(other.action_span is not None for other in trajectory.turns)
 
 
 def _span_length(turn: Turn) -> int | None:

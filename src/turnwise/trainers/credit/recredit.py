@@ -11,7 +11,7 @@ from turnwise.trainers.credit import describe
 from turnwise.trainers.credit.base import Credit
 from turnwise.trainers.credit.batch import CreditBatch
 from turnwise.trainers.credit.pipeline import Pipeline
-from turnwise.trainers.credit.records import from_trajectories
+from turnwise.trainers.credit.records import from_trajectories, unwritten
 from turnwise.trajectories import Trajectory
 
 
@@ -126,7 +126,7 @@ def on_sequences(trajectory: Trajectory, turns: Sequence[Any]) -> list[np.ndarra
     """Lay credit out over a trajectory's token sequences; every token that is no trained action token gets exactly 0.
 
     Args:
-        trajectory: With an action span on every turn.
+        trajectory: With an action span on every turn that the policy wrote.
         turns: Per turn one number, or one per trained action token.
 
     Returns:
@@ -138,6 +138,8 @@ def on_sequences(trajectory: Trajectory, turns: Sequence[Any]) -> list[np.ndarra
     out = [np.zeros(len(sequence)) for sequence in trajectory.sequences]
     for turn, values in zip(trajectory.turns, turns, strict=True):
         span = turn.action_span
+        if unwritten(trajectory, turn):
+            continue
         if span is None:
             raise CreditError(f"turn {turn.index} of episode {trajectory.episode_id!r} has no action span")
         mask = np.asarray(trajectory.sequences[span.sequence].loss_mask[span.start : span.end], dtype=np.bool_)
