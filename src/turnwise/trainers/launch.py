@@ -67,13 +67,6 @@ class Training:
             check_supply(self.recipe.rl, list(train))
         _write_tasks(self.paths.train_tasks, train)
         _write_tasks(self.paths.eval_tasks, evaluation)
-        loop = {
-            "name": "turnwise",
-            "_target_": "turnwise.trainers.verl.agent_loop.TurnwiseAgentLoop",
-            "recipe": str(self.paths.recipe),
-            "store": str(self.paths.store),
-        }
-        self.paths.agent_loop.write_text(json.dumps([loop]), encoding="utf-8")
         self.paths.recipe.write_text(text, encoding="utf-8")
 
     def run(self, *, resume: bool = False) -> Path:
@@ -89,6 +82,16 @@ class Training:
             if self.recipe.sft is not None:
                 model = self.supervise(model)
             return Path(model) if self.recipe.rl is None else self.reinforce(model)
+
+    def _write_agent_loop(self) -> None:
+        """Tell verl's workers of the agent loop; anew each time, since a folder may have been moved."""
+        loop = {
+            "name": "turnwise",
+            "_target_": "turnwise.trainers.verl.agent_loop.TurnwiseAgentLoop",
+            "recipe": str(self.paths.recipe),
+            "store": str(self.paths.store),
+        }
+        self.paths.agent_loop.write_text(json.dumps([loop]), encoding="utf-8")
 
     @contextmanager
     def _alone_here(self) -> Iterator[None]:
@@ -161,6 +164,7 @@ class Training:
         return model_folder
 
     def _reinforce(self, model: str, steps: int, done: int) -> None:
+        self._write_agent_loop()
         told, kept = self.paths.verl_metrics, self.paths.metrics
         told.unlink(missing_ok=True)
         forget_after(kept, done)
