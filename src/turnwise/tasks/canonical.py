@@ -1,6 +1,7 @@
 """One canonical form for everything that is hashed: RFC 8785 JSON, so that keys agree on every machine."""
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,12 +18,33 @@ def canonical_json(value: JsonValue | Mapping[str, object] | Sequence[object]) -
     Raises:
         TaskError: The value is not plain JSON, holds NaN or infinity, or an integer beyond 2**53.
     """
+    if _plain(value):
+        try:
+            return _COMMON.encode(value).encode()
+        except UnicodeEncodeError:
+            pass  # a lone surrogate; the library names it
     try:
         return rfc8785.dumps(value)  # type: ignore[arg-type]
     except rfc8785.CanonicalizationError as error:
         raise TaskError(
             f"cannot be hashed: {error}; use plain JSON values, and text for integers past 2**53"
         ) from error
+
+
+_COMMON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False)
+"""Writes what ``_plain`` lets through as RFC 8785 does, in a fraction of the time: a step hashes twice."""
+
+
+def _plain(value: object) -> bool:
+    """Tell whether both encoders agree: no floats or long integers, and keys whose order no encoding changes."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return -(2**53) < value < 2**53  # type: ignore[operator]
+    if kind is dict:
+        return all(type(key) is str and key.isascii() and _plain(item) for key, item in value.items())  # type: ignore[attr-defined]
+    return (kind is list or kind is tuple) and all(map(_plain, value))  # type: ignore[call-overload]
 
 
 def digest(value: JsonValue | Mapping[str, object] | Sequence[object]) -> str:
