@@ -1,0 +1,1 @@
+"""Pages in a real browser: an environment for agents that click, type and look."""
