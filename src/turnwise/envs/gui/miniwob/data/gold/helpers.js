@@ -1,0 +1,53 @@
+// Words that the gold scripts are written in. A script returns the next step, the first that is not done yet:
+//   gold["login-user"] = (fields) => fill("#username", fields.username) || … || submit();
+// A selector may stand wherever an element may.
+
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const one = (target, root = document) => (typeof target === "string" ? root.querySelector(target) : target);
+const words = (target) => one(target).textContent.replace(/\s+/g, " ").trim();
+const named = (selector, name) => all(selector).find((element) => words(element) === String(name).trim());
+const shown = (target) => {
+  const element = one(target);
+  return Boolean(element) && element.getClientRects().length > 0 && getComputedStyle(element).visibility !== "hidden";
+};
+const range = (n) => [...Array(n).keys()];
+// The first step that is still to do among several.
+const next = (items, step) => items.reduce((found, item) => found || step(item), null);
+
+const step = (tool, element = null, args = {}, to = null) => ({ tool, element, to, args });
+const wait = () => step("wait");
+const drag = (from, onto) => step("drag", one(from), {}, one(onto));
+const hover = (target) => step("hover", one(target));
+const press = (target, keys) => step("press", one(target), { keys });
+const fill = (target, text) => (one(target).value === String(text) ? null : step("fill", one(target), { text: String(text) }));
+const check = (box, wanted = true) => (box.checked === wanted ? null : click(box));
+const select = (target, names) => {
+  const chosen = [...one(target).selectedOptions].map(words);
+  return chosen.join("\n") === names.join("\n") ? null : step("select", one(target), { options: names });
+};
+
+// A click by element; where another element lies over its middle, the same by keyboard.
+const click = (target) => {
+  const element = one(target);
+  const box = element.getBoundingClientRect();
+  const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  const covered = top !== null && top !== element && !element.contains(top) && !top.contains(element);
+  return covered && element.matches("button, input, a") ? press(element, "Enter") : step("click", element);
+};
+const submit = () => click("#subbtn");
+
+// Pointer steps; places are in CSS pixels of the viewport.
+const centre = (target) => {
+  const box = one(target).getBoundingClientRect();
+  return { x: Math.round(box.x + box.width / 2), y: Math.round(box.y + box.height / 2) };
+};
+const clickAt = (place) => step("click_at", null, place);
+const hoverAt = (place) => step("hover_at", null, place);
+const dragAt = (from, to) => step("drag_at", null, { from_x: from.x, from_y: from.y, to_x: to.x, to_y: to.y });
+const moved = (place, dx, dy) => ({ x: Math.round(place.x + dx), y: Math.round(place.y + dy) });
+
+// The random numbers that the page drew for its problem, from the first on.
+const drawn = () => {
+  const random = new Math.seedrandom(String(HARNESS.problem));
+  return (low, high) => Math.floor(random() * (high - low) + low);
+};
