@@ -109,6 +109,10 @@ class ToolEnv(Env):
         names = ", ".join(f"{spec.name}({', '.join(_properties(spec))})" for spec in self.tools)
         return ToolOutput.of(f"No tool was called. Call one of: {names}", Status.INVALID)
 
+    async def beside(self, observation: Observation) -> Observation:
+        """Add to a turn's answers what is shown once a turn, such as a page; by default nothing."""
+        return observation
+
     def offered(self) -> tuple[str, ...]:
         """Return the names of the tools this task offers; by default all."""
         return tuple(self._tools)
@@ -205,6 +209,7 @@ class ToolEnv(Env):
         started = time.perf_counter()
         with _boundary(f"{self.name} broke on task {self.task.id!r}"):
             observation, status = await self._act(parsed)
+            observation = await self.beside(observation)
             return await self._conclude(observation, status, exec_s=time.perf_counter() - started)
 
     async def truncate(self, reason: StopReason) -> StepResult:

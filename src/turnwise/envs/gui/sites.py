@@ -1,4 +1,4 @@
-"""What an episode's pages are, what they ask and how they are graded: one small protocol, one class per kind of site."""
+"""What an episode's pages are, what they ask and how they are graded: one protocol, one class per kind of site."""
 
 import importlib
 from abc import ABC, abstractmethod
@@ -80,6 +80,8 @@ class GuiSite(ABC):
 
     def __init__(self, task: Task, seed: int) -> None:
         self.task, self.seed = task, seed
+        self.turn = 0
+        """Turns taken so far; kept by the environment."""
         self.ended: Ended | None = None
         """Set by the environment when the agent answers or gives up."""
 
@@ -110,7 +112,7 @@ class GuiSite(ABC):
         """Return what the server behind the pages remembers and the pages do not show; part of the state key."""
         return None
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - most hold nothing
         """Free what the site holds; may be called twice."""
 
 

@@ -104,11 +104,11 @@ class ShopSite:
         ]
         return Starlette(routes=routes)
 
-    async def open(self, task: Task) -> str:
-        """Begin an episode and return its path, ``/e/<token>``."""
+    async def open(self, task: Task, *, token: str | None = None) -> str:
+        """Begin an episode and return its path, ``/e/<token>``; without a token one that nobody can guess."""
         env = WebShopEnv(self.config)
         await env.reset(task, seed=self.seed)
-        token = secrets.token_urlsafe(24)
+        token = token or secrets.token_urlsafe(24)
         self.visits[token] = Visit(env)
         while len(self.visits) > MAX_EPISODES:
             self.visits.popitem(last=False)
