@@ -1,0 +1,107 @@
+"""One running browser as an event loop uses it: its sessions, fresh and spare ones, and its end."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from turnwise.envs.gui.engine.cdp import Connection
+from turnwise.envs.gui.engine.config import EngineConfig
+from turnwise.envs.gui.engine.keeper import Chromium, Keeper
+from turnwise.envs.gui.engine.session import Session
+
+
+class Browser:
+    """A browser and the sessions in it."""
+
+    def __init__(self, config: EngineConfig, chromium: Chromium) -> None:
+        self.config, self.chromium = config, chromium
+        self.connection = Connection(chromium.pipe, self._died)
+        self.root = self.connection.root
+        self.root.events = self._event
+        self.sessions: dict[str, Session] = {}
+        self.spares: list[Session] = []
+        self.opened = 0
+        self.alive = True
+        self.retired = False
+        self._work: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    async def launch(cls, config: EngineConfig) -> "Browser":
+        """Start a browser for the running event loop."""
+        browser = cls(config, await Keeper.shared().launch(config))
+        await browser.listen()
+        return browser
+
+    async def listen(self) -> None:
+        """Have every page attached before it runs anything."""
+        pages = [{"type": "page", "exclude": False}]
+        await self.root.send(
+            "Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=True, flatten=True, filter=pages
+        )
+
+    async def take(self) -> Session:
+        """Return a session in a fresh context, and see to the next spare one."""
+        self.opened += 1
+        session = self.spares.pop() if self.spares else await self._fresh()
+        if len(self.spares) < self.config.spares and not self.retired:
+            self._spawn(self._stock())
+        return session
+
+    def drop(self, session: Session) -> None:
+        """Forget a closed session; a retired browser ends with its last one."""
+        self.sessions.pop(session.context, None)
+        if self.retired:
+            self.retire()
+
+    def retire(self) -> None:
+        """Take no more episodes, and end when the last one is over."""
+        self.retired = True
+        while self.spares:
+            self.spares.pop().abandon()
+        if not self.sessions:
+            self._spawn(self.end())
+
+    async def end(self) -> None:
+        """End the browser now; what still runs in it fails."""
+        self.alive = False
+        self.connection.close()
+        self.sessions.clear()
+        await Keeper.shared().end(self.chromium)
+
+    async def _fresh(self) -> Session:
+        context = (await self.root.send("Target.createBrowserContext", disposeOnDetach=True))["browserContextId"]
+        session = self.sessions[context] = Session(self, context)
+        try:
+            await session.prepare()
+        except BaseException:
+            session.abandon()
+            raise
+        return session
+
+    async def _stock(self) -> None:
+        with contextlib.suppress(Exception):
+            self.spares.append(await self._fresh())
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    def _event(self, method: str, params: dict[str, Any]) -> None:
+        if method == "Target.attachedToTarget":
+            info = params["targetInfo"]
+            session = self.sessions.get(info.get("browserContextId", ""))
+            if session is None:
+                self.root.send("Target.closeTarget", targetId=info["targetId"])
+            else:
+                session.attached(params["sessionId"], info)
+        elif method == "Target.detachedFromTarget":
+            for session in list(self.sessions.values()):
+                session.detached(params["sessionId"])
+
+    def _died(self) -> None:
+        self.alive = False
+        self.sessions.clear()
+        self.spares.clear()
+        if not self.connection.loop.is_closed():
+            self._spawn(Keeper.shared().end(self.chromium))

@@ -1,0 +1,85 @@
+"""The shared engine: hands out sessions, replaces a browser that died or has served long enough."""
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from turnwise.envs.gui.engine.browser import Browser
+from turnwise.envs.gui.engine.config import EngineConfig
+from turnwise.envs.gui.engine.errors import BrowserDied
+from turnwise.envs.gui.engine.session import Session
+from turnwise.envs.gui.engine.web import Site
+
+
+class Engine:
+    """One browser for all episodes of an event loop that want the same configuration."""
+
+    _engines: ClassVar[dict[tuple[EngineConfig, int], "Engine"]] = {}
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self.loop = asyncio.get_running_loop()
+        self.browser: Browser | None = None
+        self._starting = asyncio.Lock()
+
+    @classmethod
+    async def shared(cls, config: EngineConfig | None = None) -> "Engine":
+        """Return this event loop's engine of that configuration; its browser starts with the first session."""
+        config = config or EngineConfig()
+        loop = asyncio.get_running_loop()
+        with cls._lock:
+            for key, engine in list(cls._engines.items()):
+                if engine.loop.is_closed():
+                    del cls._engines[key]
+            return cls._engines.setdefault((config, id(loop)), cls(config))
+
+    async def open(
+        self,
+        sites: Mapping[str, Site],
+        *,
+        viewport: tuple[int, int] = (1024, 768),
+        uploads: Sequence[str | Path] = (),
+        init_scripts: Sequence[str] = (),
+    ) -> Session:
+        """Open a session in a fresh context with one empty tab.
+
+        Args:
+            sites: What answers requests, by host name; nothing else can be reached.
+            viewport: Width and height in CSS pixels.
+            uploads: Files that may be given to the pages' file fields.
+            init_scripts: Run in every document before its own scripts.
+
+        Raises:
+            EnvError: There is no browser, or it died.
+        """
+        browser = await self._current()
+        try:
+            session = await browser.take()
+        except BrowserDied:
+            browser = await self._current()
+            session = await browser.take()
+        try:
+            await session.begin(sites, viewport=viewport, uploads=uploads, init_scripts=init_scripts)
+        except BaseException:
+            session.abandon()
+            raise
+        return session
+
+    async def close(self) -> None:
+        """End the browser and whatever runs in it."""
+        browser, self.browser = self.browser, None
+        if browser is not None:
+            await browser.end()
+
+    async def _current(self) -> Browser:
+        async with self._starting:
+            browser = self.browser
+            if browser is not None and browser.alive and browser.opened >= self.config.restart_after:
+                browser.retire()
+                browser = None
+            if browser is None or not browser.alive:
+                browser = self.browser = await Browser.launch(self.config)
+            return browser
