@@ -181,12 +181,14 @@ class Dom:
 
     @cached_property
     def rendered(self) -> frozenset[int]:
-        """Indices of the nodes that have a layout."""
-        return frozenset(
-            start + index
-            for start, document in zip(self._starts, self._documents, strict=True)
-            for index in document["layout"]["nodeIndex"]
-        )
+        """Indices of the nodes that have a layout and are visible."""
+        seen = set()
+        for start, document in zip(self._starts, self._documents, strict=True):
+            layout = document["layout"]
+            for index, styles in zip(layout["nodeIndex"], layout["styles"], strict=True):
+                if not styles or self._strings[styles[0]] == "visible":
+                    seen.add(start + index)
+        return frozenset(seen)
 
 
 class _Writer:

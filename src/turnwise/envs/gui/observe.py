@@ -29,6 +29,8 @@ NAMED_BY_TEXT = frozenset(
 )  # fmt: skip
 """Roles whose name or value is the text in them, which is not said again."""
 DROPPED = frozenset({"InlineTextBox", "LineBreak", "ListMarker"})
+WHOLE = frozenset({"Date", "DateTime", "InputTime", "ColorWell"})
+"""Fields whose parts are the browser's own, another in each version, and are not shown."""
 ACTIONABLE = frozenset(
     {
         "button", "checkbox", "combobox", "gridcell", "link", "listbox", "menuitem", "menuitemcheckbox",
@@ -38,8 +40,8 @@ ACTIONABLE = frozenset(
 )  # fmt: skip
 """Roles that people act on: what a random agent tries, and what is marked on screenshots."""
 FLAGS = ("disabled", "focused", "required", "readonly", "modal")
-STATES = ("checked", "pressed", "selected", "expanded", "invalid", "hasPopup", "valuemin", "valuemax")
-_QUIET = {"invalid": ("false",), "hasPopup": ("false",), "selected": ("false",), "checked": ("false",)}
+STATES = ("checked", "pressed", "selected", "expanded", "invalid", "hasPopup")
+_QUIET = {"invalid": ("false",), "hasPopup": ("false",), "selected": ("false",)}
 
 
 @dataclass(slots=True)
@@ -104,6 +106,8 @@ class Tree:
         while stack:
             node, depth, above, element = stack.pop()
             inside, said, own = self._line(node, depth, above, element)
+            if _text(node.get("role")) in WHOLE:
+                continue
             children = [self._nodes[child] for child in node.get("childIds", ()) if child in self._nodes]
             stack.extend((child, inside, said, own) for child in reversed(children))
 
@@ -120,13 +124,23 @@ class Tree:
             return depth, above, element
         if node.get("ignored") or self._passed_over(node, role, name, backend):
             return depth, above, backend or element
-        shown = Shown(self._numbers.of(backend), backend, role, name, _text(node.get("value")), _properties(node))
-        self.shown[shown.id] = shown
-        self.lines.append(
-            "  " * depth + _described(shown, clickable=role in PASSED_OVER and backend in self._clickable)
+        clickable = role in PASSED_OVER and backend in self._clickable
+        only = "" if name else self._only_text(node)
+        role = "StaticText" if only and clickable else role
+        shown = Shown(
+            self._numbers.of(backend), backend, role, name or only, _text(node.get("value")), _properties(node)
         )
-        said = f"{name}\n{shown.value}" if role in NAMED_BY_TEXT else ""
+        self.shown[shown.id] = shown
+        self.lines.append("  " * depth + _described(shown, clickable=clickable))
+        said = f"{shown.name}\n{shown.value}" if only or role in NAMED_BY_TEXT else ""
         return depth + 1, " ".join(said.split()), 0
+
+    def _only_text(self, node: dict[str, Any]) -> str:
+        """Return the text in a node that holds nothing but text."""
+        children = [self._nodes[child] for child in node.get("childIds", ()) if child in self._nodes]
+        if any(_text(child.get("role")) not in ("StaticText", *DROPPED) for child in children):
+            return ""
+        return " ".join(_text(child.get("name")) for child in children if _text(child.get("role")) == "StaticText")
 
     def _passed_over(self, node: dict[str, Any], role: str, name: str, backend: int) -> bool:
         if not backend:
@@ -187,6 +201,8 @@ def _described(shown: Shown, *, clickable: bool) -> str:
         for name in STATES
         if (value := _plain(shown.properties.get(name))) and value not in _QUIET.get(name, ())
     ]
+    low, high = (shown.properties.get(name) for name in ("valuemin", "valuemax"))
+    words += [f"from {low:g} to {high:g}"] if isinstance(low, int | float) and high and high > low else []
     words += [name for name in FLAGS if shown.properties.get(name) not in (None, False, "false")]
     if clickable:
         words.append("clickable")
