@@ -5,9 +5,10 @@ import contextlib
 from typing import Any
 
 from turnwise.envs.gui.engine.cdp import Connection
-from turnwise.envs.gui.engine.config import EngineConfig
+from turnwise.envs.gui.engine.config import EngineConfig, find_executable
 from turnwise.envs.gui.engine.keeper import Chromium, Keeper
 from turnwise.envs.gui.engine.session import Session
+from turnwise.errors import EnvError
 
 
 class Browser:
@@ -27,12 +28,36 @@ class Browser:
 
     @classmethod
     async def launch(cls, config: EngineConfig) -> "Browser":
-        """Start a browser for the running event loop."""
-        browser = cls(config, await Keeper.shared().launch(config))
-        await browser.listen()
+        """Start a browser for the running event loop.
+
+        Raises:
+            EnvError: It does not start; the message holds what it said.
+        """
+        chromium = await Keeper.shared().launch(config)
+        browser = cls(config, chromium)
+        try:
+            async with asyncio.timeout(config.launch_timeout_s):
+                await browser._listen()
+        except (EnvError, TimeoutError) as error:
+            said = chromium.last_words()
+            await browser.end()
+            raise EnvError(f"the browser {find_executable(config)} did not start. It said: {said or error}") from error
         return browser
 
-    async def listen(self) -> None:
+    @classmethod
+    async def adopt(cls, old: "Browser") -> "Browser":
+        """Go on with the browser of an event loop that is closed; all that ran in it is thrown away."""
+        browser = cls(old.config, old.chromium)
+        browser.connection.take_over(old.connection)
+        browser.opened = old.opened
+        async with asyncio.timeout(old.config.launch_timeout_s):
+            left = (await browser.root.send("Target.getBrowserContexts"))["browserContextIds"]
+            for context in left:
+                browser.root.send("Target.disposeBrowserContext", browserContextId=context)
+            await browser._listen()
+        return browser
+
+    async def _listen(self) -> None:
         """Have every page attached before it runs anything."""
         pages = [{"type": "page", "exclude": False}]
         await self.root.send(
@@ -72,7 +97,8 @@ class Browser:
         context = (await self.root.send("Target.createBrowserContext", disposeOnDetach=True))["browserContextId"]
         session = self.sessions[context] = Session(self, context)
         try:
-            await session.prepare()
+            async with asyncio.timeout(self.config.launch_timeout_s):
+                await session.prepare()
         except BaseException:
             session.abandon()
             raise

@@ -114,6 +114,13 @@ class Connection:
         self.unsent += data
         return self.numbers
 
+    def take_over(self, old: "Connection") -> None:
+        """Go on where a connection of another, closed event loop stopped."""
+        self.numbers, self.unread, self.searched = old.numbers, old.unread, old.searched
+        self.unsent = old.unsent
+        if self.unsent:
+            self.loop.add_writer(self.pipe, self._writable)
+
     def close(self) -> None:
         """Leave the pipe alone; all channels break."""
         self._break(BrowserDied("the browser was closed"))

@@ -1,6 +1,7 @@
 """The shared engine: hands out sessions, replaces a browser that died or has served long enough."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import ClassVar
 from turnwise.envs.gui.engine.browser import Browser
 from turnwise.envs.gui.engine.config import EngineConfig
 from turnwise.envs.gui.engine.errors import BrowserDied
+from turnwise.envs.gui.engine.keeper import Keeper
 from turnwise.envs.gui.engine.session import Session
 from turnwise.envs.gui.engine.web import Site
+from turnwise.errors import EnvError
 
 
 class Engine:
@@ -23,6 +26,8 @@ class Engine:
         self.config = config
         self.loop = asyncio.get_running_loop()
         self.browser: Browser | None = None
+        self.inherited: Browser | None = None
+        """What an event loop that is closed left behind."""
         self._starting = asyncio.Lock()
 
     @classmethod
@@ -31,10 +36,27 @@ class Engine:
         config = config or EngineConfig()
         loop = asyncio.get_running_loop()
         with cls._lock:
-            for key, engine in list(cls._engines.items()):
-                if engine.loop.is_closed():
-                    del cls._engines[key]
-            return cls._engines.setdefault((config, id(loop)), cls(config))
+            left = cls._left(config)
+            engine = cls._engines.setdefault((config, id(loop)), cls(config))
+            engine.inherited = engine.inherited or left
+            return engine
+
+    @classmethod
+    def _left(cls, config: EngineConfig) -> Browser | None:
+        """Return a browser that a closed event loop left behind, and end the others of that kind."""
+        found = None
+        for key, engine in list(cls._engines.items()):
+            if not engine.loop.is_closed():
+                continue
+            del cls._engines[key]
+            for browser in (engine.browser, engine.inherited):
+                if browser is None or not browser.alive:
+                    continue
+                if found is None and engine.config == config and not browser.retired:
+                    found = browser
+                else:
+                    Keeper.shared().end_soon(browser.chromium)
+        return found
 
     async def open(
         self,
@@ -55,12 +77,7 @@ class Engine:
         Raises:
             EnvError: There is no browser, or it died.
         """
-        browser = await self._current()
-        try:
-            session = await browser.take()
-        except BrowserDied:
-            browser = await self._current()
-            session = await browser.take()
+        session = await self._fresh()
         try:
             await session.begin(sites, viewport=viewport, uploads=uploads, init_scripts=init_scripts)
         except BaseException:
@@ -74,8 +91,22 @@ class Engine:
         if browser is not None:
             await browser.end()
 
+    async def _fresh(self) -> Session:
+        browser = await self._current()
+        try:
+            return await browser.take()
+        except (BrowserDied, TimeoutError):
+            await browser.end()
+        try:
+            return await (await self._current()).take()
+        except TimeoutError as error:
+            raise BrowserDied(f"the browser made no context within {self.config.launch_timeout_s:g} s") from error
+
     async def _current(self) -> Browser:
         async with self._starting:
+            inherited, self.inherited = self.inherited, None
+            if inherited is not None and self.browser is None:
+                self.browser = await _adopted(inherited)
             browser = self.browser
             if browser is not None and browser.alive and browser.opened >= self.config.restart_after:
                 browser.retire()
@@ -83,3 +114,14 @@ class Engine:
             if browser is None or not browser.alive:
                 browser = self.browser = await Browser.launch(self.config)
             return browser
+
+
+async def _adopted(browser: Browser) -> Browser | None:
+    try:
+        return await Browser.adopt(browser)
+    except (EnvError, TimeoutError):
+        await Keeper.shared().end(browser.chromium)
+        return None
+
+
+os.register_at_fork(after_in_child=Engine._engines.clear)

@@ -47,18 +47,26 @@ FLAGS = (
     "--disable-file-system",
     "--disable-databases",
     "--disable-crash-reporter",
-    "--disable-logging",
 )
 """What Playwright's own flags leave open: frames only when asked for, no network, no prompts."""
 
 
 class Chromium:
-    """A running browser process and our end of its pipe."""
+    """A running browser, its process group ``pid``, and our end of its pipe."""
 
-    def __init__(self, pipe: socket.socket, pid: int, *, network_isolated: bool) -> None:
-        self.pipe, self.pid, self.network_isolated = pipe, pid, network_isolated
+    def __init__(self, pipe: socket.socket, pid: int, errors: Path, *, network_isolated: bool) -> None:
+        self.pipe, self.pid, self.errors, self.network_isolated = pipe, pid, errors, network_isolated
         self.handle: Any = None
         self.talk: list[socket.socket] = []
+        """Playwright's ends of the pipe it made: what it says, what it hears."""
+
+    def last_words(self) -> str:
+        """Return what it wrote to its standard error lately."""
+        with contextlib.suppress(OSError):
+            lines = [line for line in self.errors.read_text(errors="replace").splitlines() if line.strip()]
+            telling = [line for line in lines if "FATAL" in line or "Error" in line] or lines
+            return " ".join(telling[-3:])[-500:]
+        return ""
 
 
 class Keeper:
@@ -101,6 +109,10 @@ class Keeper:
         """Stop a browser and wait until its processes and profile are gone."""
         await asyncio.wrap_future(self._do(self._end(chromium)))
 
+    def end_soon(self, chromium: Chromium) -> None:
+        """Stop a browser that no event loop looks after any more."""
+        self._do(self._end(chromium))
+
     def stop(self) -> None:
         """Stop all browsers and the thread; what the interpreter's exit calls."""
         with contextlib.suppress(Exception):
@@ -117,7 +129,7 @@ class Keeper:
             await self._start_playwright()
             path = str(Path(self.folder) / "handover")
             with _listener(path) as listener:
-                return await self._handed_over(config, listener, self._script(path, executable, config.uid))
+                return await self._handed_over(config, listener, path, self._script(path, executable, config.uid))
 
     async def _start_playwright(self) -> None:
         if self.playwright is not None:
@@ -135,9 +147,9 @@ class Keeper:
         script.chmod(0o700)
         return str(script)
 
-    async def _handed_over(self, config: EngineConfig, listener: socket.socket, script: str) -> Chromium:
+    async def _handed_over(self, config: EngineConfig, listener: socket.socket, path: str, script: str) -> Chromium:
         opening = asyncio.create_task(self._open(config, script))
-        accepting = asyncio.create_task(_accept(listener))
+        accepting = asyncio.create_task(_accept(listener, path))
         try:
             await asyncio.wait((opening, accepting), return_when=asyncio.FIRST_COMPLETED)
             if not accepting.done():
@@ -192,6 +204,8 @@ class Keeper:
             end.close()
         with contextlib.suppress(Exception):
             await chromium.handle.close()
+        with contextlib.suppress(OSError):
+            chromium.errors.unlink()
 
     async def _stop(self) -> None:
         await asyncio.gather(*(self._end(chromium) for chromium in list(self.running)))
@@ -209,7 +223,7 @@ def _listener(path: str) -> socket.socket:
     return listener
 
 
-async def _accept(listener: socket.socket) -> Chromium:
+async def _accept(listener: socket.socket, path: str) -> Chromium:
     loop = asyncio.get_running_loop()
     channel, _ = await loop.sock_accept(listener)
     with channel:
@@ -222,7 +236,7 @@ async def _accept(listener: socket.socket) -> Chromium:
     pid, isolated = word.split()
     pipe.settimeout(0)
     hears.settimeout(0)
-    chromium = Chromium(pipe, int(pid), network_isolated=isolated == b"1")
+    chromium = Chromium(pipe, int(pid), Path(f"{path}.{int(pid)}"), network_isolated=isolated == b"1")
     chromium.talk = [hears, speaks]
     return chromium
 
@@ -234,15 +248,16 @@ def _answers(message: dict[str, Any]) -> dict[str, str]:
 
 
 def _brief(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "[err]" in line or "FATAL" in line or "sandbox" in line.lower()]
-    return " ".join(lines[:1] + [line.partition("[err]")[2] or line for line in telling[:3]])[:600]
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())[:600]
 
 
 def _forget() -> None:
-    """A forked child has neither the thread nor the browsers."""
-    Keeper._one = None
+    """A forked child has neither the thread nor the browsers, and must not hold their pipes open."""
+    keeper, Keeper._one = Keeper._one, None
     Keeper._lock = threading.Lock()
+    for chromium in keeper.running if keeper is not None else ():
+        for end in (chromium.pipe, *chromium.talk):
+            end.close()
 
 
 os.register_at_fork(after_in_child=_forget)

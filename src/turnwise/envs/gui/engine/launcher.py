@@ -12,7 +12,7 @@ import socket
 import sys
 
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
-_PIPE_IN, _PIPE_OUT = 3, 4
+_ERRORS, _PIPE_IN, _PIPE_OUT = 2, 3, 4
 
 
 def main(path: str, executable: str, uid: int, arguments: list[str]) -> None:
@@ -22,9 +22,11 @@ def main(path: str, executable: str, uid: int, arguments: list[str]) -> None:
         channel.connect(path)
         isolated = _leave_network()
         profile = _profile(arguments)
+        word = f"{os.getpid()} {int(isolated)}".encode()
+        # What Chromium says when it cannot start is read by the engine.
+        os.dup2(os.open(f"{path}.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), _ERRORS)
         if os.getuid() == 0:
             _leave_root(uid, profile)
-        word = f"{os.getpid()} {int(isolated)}".encode()
         socket.send_fds(channel, [word], [_PIPE_IN, _PIPE_OUT, ours.fileno()])
     os.dup2(chromiums.fileno(), _PIPE_IN)
     os.dup2(chromiums.fileno(), _PIPE_OUT)

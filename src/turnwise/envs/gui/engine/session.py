@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
 REMEMBERED = 50
 """Dialogs and refused requests that are remembered."""
+WINDOWS = 100
+"""Windows turned away after which the episode fails."""
 LONGEST = 300
 """Characters of a dialog's message or a refused address that are kept."""
+
+
+def _unheard(method: str, params: dict[str, Any]) -> None:
+    """Hear nothing."""
 
 
 class Session:
@@ -44,6 +50,7 @@ class Session:
         self.broken: EnvError | None = None
         self.closed = False
         self._dialogs = 0
+        self._windows = 0
         self._arrived: asyncio.Future[Tab] | None = None
         self._folder: str | None = None
 
@@ -137,8 +144,7 @@ class Session:
     def attached(self, ident: str, info: dict[str, Any]) -> None:
         """Take a new page, ours or one that a page opened."""
         if len(self.tabs) >= self.config.tabs or self.closed:
-            self.refuse(f"window {info.get('url', '')}")
-            self.root.send("Target.closeTarget", targetId=info["targetId"])
+            self._turn_away(ident, info)
             return
         tab = Tab(self, ident, info)
         self.tabs.append(tab)
@@ -146,6 +152,17 @@ class Session:
         self.arrivals.append(tab)
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(tab)
+
+    def _turn_away(self, ident: str, info: dict[str, Any]) -> None:
+        """Close a window that a page opened in vain; very many fail the episode."""
+        self._windows += 1
+        self.refuse(f"window {info.get('url', '')}")
+        # A page that waits to be let go holds up its opener, even while it is being closed.
+        self.browser.connection.channel(ident, _unheard).send("Runtime.runIfWaitingForDebugger")
+        self.root.send("Target.closeTarget", targetId=info["targetId"])
+        self.browser.connection.channels.pop(ident, None)
+        if self._windows > WINDOWS:
+            self.fail(PageHung(f"the page opened more than {WINDOWS} windows"))
 
     def detached(self, ident: str) -> None:
         """Forget a page that was closed."""

@@ -197,8 +197,8 @@ class Tab(Input):
             await self.frame()
 
     async def frame(self) -> None:
-        """Draw a frame, as the page's clock stands."""
-        await self.cdp("HeadlessExperimental.beginFrame", frameTimeTicks=self._frame_time())
+        """Let the page do what it does for each frame, at its clock's time; nothing is drawn."""
+        await self.cdp("HeadlessExperimental.beginFrame", frameTimeTicks=self._frame_time(), noDisplayUpdates=True)
 
     async def snapshot(self) -> snapshot.PageSnapshot:
         """Return what is on the page: accessibility tree and DOM, over all frames."""
@@ -250,10 +250,19 @@ class Tab(Input):
         await self._await(self.expiry)
 
     async def _await(self, future: "asyncio.Future[dict[str, Any]]") -> dict[str, Any]:
+        if future.done():
+            return future.result()
+        # Cheaper than asyncio.wait_for, which every command would pay.
+        backstop = future.get_loop().call_later(self.config.step_timeout_s, self._late, future)
         try:
-            return await asyncio.wait_for(future, self.config.step_timeout_s)
-        except TimeoutError:
-            raise self._hung() from None
+            return await future
+        finally:
+            backstop.cancel()
+
+    def _late(self, future: "asyncio.Future[dict[str, Any]]") -> None:
+        error = self._hung()
+        if not future.done():
+            future.set_exception(error)
 
     def _hung(self) -> PageHung:
         error = PageHung(f"the page did not answer within {self.config.step_timeout_s:g} s; it was ended")
