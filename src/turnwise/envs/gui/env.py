@@ -58,8 +58,21 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
         await session.active.goto(site.start)
         goal = await site.begin(session)
         await session.active.settle()
+        await self._go_ahead()
         parts = await self.page_parts()
         return Observation(parts=(TextPart(text=self._asked(goal)), *parts))
+
+    async def _go_ahead(self) -> None:
+        """Take the first steps of the solution where the task has the agent begin nearer to the goal."""
+        for number in range(1, self.site.solved + 1):
+            await self.page_parts()
+            for call in (await acting.gold(self, await self.site.gold(self.session))).calls:
+                output = await super()._run(call)
+                if output.status is not Status.OK:
+                    raise EnvError(f"task {self.task.id!r}: step {number} of its solution, {call.name!r}, failed")
+            await self.session.active.settle()
+            if (await self.site.verdict(self.session, final=False)).done:
+                raise TaskError(f"task {self.task.id!r} is over after {number} steps; begin it with fewer taken")
 
     def _made(self) -> GuiSite:
         cls = site_class(self.data.site)
@@ -98,7 +111,7 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
         names: list[str] = []
         if self.config.targets != "coordinates":
             names += [*BY_ID, *(("upload",) if self.site.uploads else ())]
-        if self.config.targets != "id":
+        if self.config.targets != "id" or self.site.pointer:
             names += BY_POINT
         if self.site.navigates:
             names += NAVIGATING

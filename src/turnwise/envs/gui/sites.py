@@ -69,6 +69,10 @@ class GuiSite(ABC):
     """Validates ``task.data``."""
     navigates: ClassVar[bool] = True
     """Whether the tools for addresses, history and tabs make sense here."""
+    pointer: bool = False
+    """Whether the task takes places and not only elements: the tools by coordinates are then offered with the ids."""
+    solved: int = 0
+    """Steps of the solution that are taken before the agent begins, so that it starts nearer to the goal."""
     viewport: tuple[int, int] = (1024, 768)
     """Width and height in CSS pixels."""
     uploads: Mapping[str, str] = {}

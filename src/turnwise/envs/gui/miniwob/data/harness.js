@@ -13,7 +13,8 @@ Math.seedrandom("turnwise");
 core.startEpisode = function () {
   document.querySelectorAll("script").forEach(function (script) { script.remove(); });
   core.resetRefCode();
-  Math.seedrandom(String(HARNESS.problem));
+  // A number, as the original and BrowserGym seed it; texts such as "1" and "11" would give the same.
+  Math.seedrandom(HARNESS.problem);
   genProblem();
   core.clearUserSelection();
   document.body.scrollTop = document.documentElement.scrollTop = 0;

@@ -52,14 +52,15 @@ gold["use-autocomplete"] = (fields) =>
     ui_utils.COUNTRIES.includes(item) && item.startsWith(fields.start) && item.endsWith(fields.end || "")) || submit();
 gold["use-autocomplete-nodelay"] = gold["use-autocomplete"];
 
-// A slider by its keys: a fifth of the way with the page keys, one with the arrows.
+// A slider by its keys, once a click gave it the focus: a fifth of the way with the page keys, one with the arrows.
 const slide = (slider, wanted) => {
   const option = (name) => $(slider).slider("option", name);
   const ahead = Number(wanted) - option("value");
   if (!ahead) return null;
+  if (!one(slider).contains(document.activeElement)) return click(slider);
   const page = (option("max") - option("min")) / 5;
   const keys = Math.abs(ahead) >= page ? ["PageUp", "PageDown"] : ["ArrowRight", "ArrowLeft"];
-  return press(one(slider).querySelector(".ui-slider-handle"), keys[ahead > 0 ? 0 : 1]);
+  return step("press", null, { keys: keys[ahead > 0 ? 0 : 1] });
 };
 gold["use-slider"] = (fields) => slide("#slider", fields.target) || submit();
 gold["use-slider-2"] = (fields) =>

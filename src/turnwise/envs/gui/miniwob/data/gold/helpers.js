@@ -15,7 +15,8 @@ const range = (n) => [...Array(n).keys()];
 const next = (items, step) => items.reduce((found, item) => found || step(item), null);
 
 const step = (tool, element = null, args = {}, to = null) => ({ tool, element, to, args });
-const wait = () => step("wait");
+// A turn takes half a second of the page's time as it is; more where it is told.
+const wait = (ms = 0) => step("wait", null, { ms });
 const drag = (from, onto) => step("drag", one(from), {}, one(onto));
 const hover = (target) => step("hover", one(target));
 const press = (target, keys) => step("press", one(target), { keys });
@@ -48,6 +49,6 @@ const moved = (place, dx, dy) => ({ x: Math.round(place.x + dx), y: Math.round(p
 
 // The random numbers that the page drew for its problem, from the first on.
 const drawn = () => {
-  const random = new Math.seedrandom(String(HARNESS.problem));
+  const random = new Math.seedrandom(HARNESS.problem);
   return (low, high) => Math.floor(random() * (high - low) + low);
 };

@@ -168,8 +168,11 @@ gold["resize-textarea"] = (fields) => {
   return dragAt(handle, side === "height" ? moved(handle, 0, by) : moved(handle, by, 0));
 };
 
+// The wheel opens at its hub.
 gold["click-pie"] = (fields) => {
-  const item = all("#divWheel text").find((text) => words(text) === fields.target && Number(getComputedStyle(text).opacity) > 0.9 && shown(text));
-  return clickAt(centre(item || '[id$="spreadertitle"]'));
+  const label = all("#divWheel text").find((text) => words(text) === fields.target);
+  return clickAt(centre(label.getBoundingClientRect().height > 5 ? label : '[id$="spreadertitle"]'));
 };
-gold["click-pie-nodelay"] = gold["click-pie"];
+// Without the animation the page's first item answers to nothing.
+gold["click-pie-nodelay"] = (fields) =>
+  words('[id$="title-0"]') === fields.target ? null : gold["click-pie"](fields);

@@ -1,8 +1,9 @@
 // Pages whose clock matters: the page's own, which only the agent's turns move.
 
-gold["button-delay"] = (fields) => {
-  if (!buttonsPushed.length) return click("#subbtn");
-  return (new Date().getTime() - currentTime) / 1000 < 0.86 * timeDelay ? wait() : click("#subbtn2");
+gold["button-delay"] = () => {
+  if (!buttonsPushed.length) return click(named("button", "ONE"));
+  const left = 1000 * timeDelay - (new Date().getTime() - currentTime);
+  return left > 0 ? wait(Math.max(0, left - 500)) : click(named("button", "TWO"));
 };
 gold["simon-says"] = () => {
   const draw = drawn();
@@ -13,10 +14,7 @@ gold["stock-market"] = (fields) => {
   const price = Number(words("#stock-price").replace("$", ""));
   return one("#stock-price").textContent && price <= Number(fields.target) ? click("#buy") : wait();
 };
-gold["chase-circle"] = () => {
-  const circle = centre("#circ");
-  return hoverAt(circle);
-};
+gold["chase-circle"] = () => hoverAt(centre("#circ"));
 gold["moving-items"] = () => {
   const view = { left: 20, right: 140, top: 60, bottom: 200 };
   const circle = all("svg circle").map(centre).find((at) => at.x > view.left && at.x < view.right && at.y > view.top && at.y < view.bottom);
