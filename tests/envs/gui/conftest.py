@@ -21,11 +21,11 @@ async def browser(anyio_backend: str) -> AsyncIterator[None]:
     pytest.importorskip("playwright", reason="needs the gui extra")
     from turnwise.envs.gui.engine import Engine, EngineConfig
     from turnwise.envs.gui.engine.config import find_executable
-    from turnwise.errors import EnvError
+    from turnwise.errors import MissingExtraError
 
     try:
         find_executable(EngineConfig())
-    except EnvError as error:
+    except MissingExtraError as error:
         pytest.skip(f"needs a browser: {error}")
     yield
     await (await Engine.shared()).close()

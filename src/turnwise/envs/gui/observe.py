@@ -96,9 +96,12 @@ class Tree:
         """Every element with an id, in order."""
         self._numbers = numbers
         self._clickable = clickable
+        self._said: list[str] = []
+        self._saying: tuple[int, int] = (0, 0)
         self._nodes = {node["nodeId"]: node for node in nodes}
         roots = [node for node in nodes if node.get("parentId") not in self._nodes]
         self._walk(roots)
+        self._speak()
 
     def _walk(self, roots: list[dict[str, Any]]) -> None:
         # A loop with a stack of its own: pages may nest deeper than Python's.
@@ -120,13 +123,15 @@ class Tree:
         if role in DROPPED:
             return depth, above, element
         if role == "StaticText":
-            self._static(name, depth, above, element)
+            if " ".join(name.split()) not in above:
+                self._static(name, depth, element)
             return depth, above, element
         if node.get("ignored") or self._passed_over(node, role, name, backend):
             return depth, above, backend or element
         clickable = role in PASSED_OVER and backend in self._clickable
         only = "" if name else self._only_text(node)
         role = "StaticText" if only and clickable else role
+        self._speak()
         shown = Shown(
             self._numbers.of(backend), backend, role, name or only, _text(node.get("value")), _properties(node)
         )
@@ -149,20 +154,25 @@ class Tree:
             return False
         return role in TRANSPARENT or not (name or backend in self._clickable or _properties(node).get("focused"))
 
-    def _static(self, text: str, depth: int, above: str, element: int) -> None:
-        """Show a text, unless the name above says it; it carries its element's id where no line stands for that."""
-        plain = " ".join(text.split())
-        if not plain or plain in above:
+    def _static(self, text: str, depth: int, element: int) -> None:
+        """Take a text up; what follows in the same element continues its line."""
+        if self._said and self._saying != (depth, element):
+            self._speak()
+        self._saying = (depth, element)
+        self._said.append(text)
+
+    def _speak(self) -> None:
+        """Show the text taken up; it carries its element's id where no line stands for that."""
+        text, self._said = " ".join("".join(self._said).split()), []
+        depth, element = self._saying
+        if not text:
             return
-        if not element:
+        name = self._numbers.of(element) if element else ""
+        if not name or name in self.shown:
             self.lines.append("  " * depth + f"StaticText {quoted(text)}")
             return
-        shown = Shown(self._numbers.of(element), element, "StaticText", text)
-        if shown.id in self.shown:
-            self.lines.append("  " * depth + f"StaticText {quoted(text)}")
-            return
-        self.shown[shown.id] = shown
-        self.lines.append("  " * depth + f"[{shown.id}] StaticText {quoted(text)}")
+        self.shown[name] = Shown(name, element, "StaticText", text)
+        self.lines.append("  " * depth + f"[{name}] StaticText {quoted(text)}")
 
 
 def actionable(shown: Shown, clickable: frozenset[int]) -> bool:

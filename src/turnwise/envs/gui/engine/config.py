@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from turnwise.errors import EnvError
+from turnwise.errors import ConfigError, MissingExtraError
 
 NAMES = ("chromium-headless-shell", "chrome-headless-shell", "headless_shell")
 
@@ -36,18 +36,19 @@ def find_executable(config: EngineConfig) -> str:
     """Return the path of a headless Chromium.
 
     Raises:
-        EnvError: There is none; the message says how to get one.
+        MissingExtraError: There is none; the message says how to get one.
+        ConfigError: The one that the settings name is not there.
     """
     if config.executable is not None:
         if found := shutil.which(config.executable):
             return found
-        raise EnvError(f"the browser {config.executable!r} is not there or cannot be run.")
+        raise ConfigError(f"the browser {config.executable!r} is not there or cannot be run.")
     for name in NAMES:
         if found := shutil.which(name):
             return found
     if installed := _playwrights():
         return installed
-    raise EnvError(
+    raise MissingExtraError(
         "no chromium-headless-shell was found: install the system's package of that name (Debian: apt install "
         "chromium-headless-shell), or run `playwright install --only-shell chromium`, or set its path."
     )
