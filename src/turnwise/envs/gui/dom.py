@@ -4,6 +4,7 @@ Read from one ``DOMSnapshot.captureSnapshot`` of the DevTools protocol, whose ta
 """
 
 import html
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
@@ -58,8 +59,8 @@ class Dom:
 
     @cached_property
     def clickable(self) -> frozenset[int]:
-        """``backendNodeId`` of every element that listens to the mouse itself."""
-        return frozenset(self.backend[index] for index in self._marked("isClickable"))
+        """``backendNodeId`` of every element that listens to the mouse itself; labels pass a click on, so not they."""
+        return frozenset(self.backend[index] for index in self._marked("isClickable") if self._name(index) != "LABEL")
 
     @cached_property
     def digest(self) -> str:
@@ -130,6 +131,10 @@ class Dom:
         dx, dy = -document.get("scrollOffsetX", 0), -document.get("scrollOffsetY", 0)
         frame = found.get(outer) if outer >= 0 else None
         return (dx + frame.left, dy + frame.top) if frame else (dx, dy)
+
+    def _name(self, index: int) -> str:
+        number = bisect_right(self._starts, index) - 1
+        return self._strings[self._documents[number]["nodes"]["nodeName"][index - self._starts[number]]].upper()
 
     def _marked(self, field: str) -> list[int]:
         return [

@@ -1,7 +1,7 @@
 """Pages in a real browser as an environment."""
 
 import random
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import JsonValue, ValidationError
 
@@ -16,6 +16,9 @@ from turnwise.envs.tools import ToolOutput
 from turnwise.envs.types import Action, Grade, Observation, Status, StepResult, StopReason, TextPart, ToolCall
 from turnwise.errors import EnvError, TaskError
 from turnwise.tasks.canonical import fingerprint
+
+if TYPE_CHECKING:
+    from turnwise.envs.gui.engine import EngineConfig
 
 BY_ID = ("click", "fill", "select", "press", "hover", "focus", "drag", "scroll")
 BY_POINT = (
@@ -41,10 +44,9 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
 
     async def begin(self) -> Observation:
         """Open a fresh browser context on the task's site."""
-        from turnwise.envs.gui.engine import Engine, EngineConfig
+        from turnwise.envs.gui.engine import Engine
 
-        names = ("executable", "chromium_sandbox", "restart_after")
-        engine = await Engine.shared(EngineConfig(**{name: getattr(self.config, name) for name in names}))
+        engine = await Engine.shared(self.engine_config)
         site = self._made()
         self._site = site
         session = await engine.open(
@@ -73,6 +75,14 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
             await self.session.active.settle()
             if (await self.site.verdict(self.session, final=False)).done:
                 raise TaskError(f"task {self.task.id!r} is over after {number} steps; begin it with fewer taken")
+
+    @property
+    def engine_config(self) -> "EngineConfig":
+        """What the settings say of the browser; environments that agree on it share one."""
+        from turnwise.envs.gui.engine import EngineConfig
+
+        names = ("executable", "chromium_sandbox", "restart_after")
+        return EngineConfig(**{name: getattr(self.config, name) for name in names})
 
     def _made(self) -> GuiSite:
         cls = site_class(self.data.site)
