@@ -134,7 +134,8 @@ class Dom:
 
     def _name(self, index: int) -> str:
         number = bisect_right(self._starts, index) - 1
-        return self._strings[self._documents[number]["nodes"]["nodeName"][index - self._starts[number]]].upper()
+        names: list[int] = self._documents[number]["nodes"]["nodeName"]
+        return self._strings[names[index - self._starts[number]]].upper()
 
     def _marked(self, field: str) -> list[int]:
         return [
