@@ -8,6 +8,7 @@ from turnwise.envs.gui.engine.errors import (
     PageCrashed,
     PageGone,
     PageHung,
+    PageTooLarge,
     ProtocolError,
 )
 from turnwise.envs.gui.engine.session import Session
@@ -24,6 +25,7 @@ __all__ = [
     "PageGone",
     "PageHung",
     "PageSnapshot",
+    "PageTooLarge",
     "ProtocolError",
     "Session",
     "Site",

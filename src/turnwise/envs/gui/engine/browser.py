@@ -22,6 +22,7 @@ class Browser:
         self.sessions: dict[str, Session] = {}
         self.spares: list[Session] = []
         self.opened = 0
+        self.drawing = asyncio.Lock()
         self.alive = True
         self.retired = False
         self._work: set[asyncio.Task[Any]] = set()
@@ -125,9 +126,10 @@ class Browser:
             for session in list(self.sessions.values()):
                 session.detached(params["sessionId"])
 
-    def _died(self) -> None:
+    def _died(self) -> str:
         self.alive = False
         self.sessions.clear()
         self.spares.clear()
         if not self.connection.loop.is_closed():
             self._spawn(Keeper.shared().end(self.chromium))
+        return self.chromium.last_words()

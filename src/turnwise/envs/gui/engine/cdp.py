@@ -22,6 +22,7 @@ class Channel:
     def __init__(self, connection: "Connection", ident: str, events: Events) -> None:
         self.connection, self.ident, self.events = connection, ident, events
         self.waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self.methods: dict[int, str] = {}
         self.expected: asyncio.Future[dict[str, Any]] | None = None
         self.broken: EnvError | None = None
 
@@ -36,7 +37,7 @@ class Channel:
             future.set_exception(type(broken)(str(broken)))
             return future
         number = self.connection.write(self.ident, method, params)
-        self.waiting[number] = future
+        self.waiting[number], self.methods[number] = future, method
         return future
 
     def expect(self, future: "asyncio.Future[dict[str, Any]]") -> None:
@@ -46,6 +47,7 @@ class Channel:
 
     def answered(self, message: dict[str, Any]) -> None:
         """Take the answer to a command."""
+        self.methods.pop(message["id"], None)
         future = self.waiting.pop(message["id"], None)
         if future is None or future.done():
             return
@@ -81,7 +83,7 @@ def _unheard(method: str, params: dict[str, Any]) -> None:
 class Connection:
     """A browser's pipe, read by this event loop."""
 
-    def __init__(self, pipe: socket.socket, died: Callable[[], None]) -> None:
+    def __init__(self, pipe: socket.socket, died: Callable[[], str]) -> None:
         self.pipe, self.died = pipe, died
         self.loop = asyncio.get_running_loop()
         self.channels: dict[str, Channel] = {}
@@ -169,8 +171,8 @@ class Connection:
 
     def _dead(self) -> None:
         if self.broken is None:
-            self._break(BrowserDied("the browser ended"))
-            self.died()
+            said = self.died()
+            self._break(BrowserDied("the browser ended" + (f"; it said: {said}" if said else "")))
 
     def _break(self, error: EnvError) -> None:
         if self.broken is not None:

@@ -15,6 +15,10 @@ class PageHung(EnvError):  # noqa: N818
     """The page did not answer within the backstop: an endless script, or endless dialogs."""
 
 
+class PageTooLarge(EnvError):  # noqa: N818
+    """The page has grown beyond what can be shown."""
+
+
 class PageGone(EnvError):  # noqa: N818
     """The tab was closed while it was being used."""
 

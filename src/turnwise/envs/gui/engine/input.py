@@ -1,14 +1,40 @@
 """Mouse and keyboard by DevTools' Input commands, which wait for no frame."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import JsonValue
+
+from turnwise.envs.gui.engine.errors import PageGone
 
 if TYPE_CHECKING:
     from turnwise.envs.gui.engine.cdp import Channel
 
 MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
 BUTTONS = {"left": 1, "right": 2, "middle": 4}
+
+
+WHEEL = """(x, y, deltaX, deltaY) => {
+  let page = document, at = page.elementFromPoint(x, y);
+  while (at?.contentDocument) {
+    const box = at.getBoundingClientRect();
+    [x, y, page] = [x - box.x - at.clientLeft, y - box.y - at.clientTop, at.contentDocument];
+    at = page.elementFromPoint(x, y);
+  }
+  const told = {deltaX, deltaY, clientX: x, clientY: y, bubbles: true, cancelable: true, composed: true, view: window};
+  if (at && !at.dispatchEvent(new WheelEvent("wheel", told))) return;
+  for (; at; at = at.parentElement ?? at.getRootNode().host ?? null) {
+    const root = at === page.scrollingElement, style = getComputedStyle(at);
+    const free = (way, far) => way && (root || /auto|scroll|overlay/.test(far)) ? way : 0;
+    const before = [at.scrollLeft, at.scrollTop];
+    at.scrollBy({left: free(deltaX, style.overflowX), top: free(deltaY, style.overflowY), behavior: "instant"});
+    if (at.scrollLeft !== before[0] || at.scrollTop !== before[1]) return;
+  }
+  page.defaultView.scrollBy({left: deltaX, top: deltaY, behavior: "instant"});
+}"""
+"""What a wheel does: told to the element under the pointer, it scrolls the nearest part that can move."""
 
 
 class Key(NamedTuple):
@@ -96,24 +122,36 @@ class Input:
     """The input half of a tab."""
 
     channel: "Channel"
+    pointer: tuple[float, float] = (0.0, 0.0)
+    """Where the pointer was last."""
 
     async def _await(self, future: "asyncio.Future[dict[str, Any]]") -> dict[str, Any]:
         raise NotImplementedError
 
+    async def _all(self, sent: Sequence["asyncio.Future[dict[str, Any]]"]) -> None:
+        """Wait for events to be handled; one that closes the tab ends them."""
+        with contextlib.suppress(PageGone):
+            for future in sent:
+                await self._await(future)
+
     async def mouse_move(self, x: float, y: float) -> None:
         """Move the pointer, in CSS pixels of the viewport."""
-        moved = self._mouse("mouseMoved", x, y)
-        await self.frame()
-        await self._await(moved)
+        await self.heed()
+        await self._move(x, y)
 
-    async def frame(self) -> None:
-        """Draw a frame."""
+    async def isolated(self, function: str, *args: JsonValue) -> Any:
+        """Call a function in the world of our own."""
+        raise NotImplementedError
+
+    async def heed(self) -> None:
+        """Make sure that the page hears what comes next."""
         raise NotImplementedError
 
     async def mouse_click(
         self, x: float, y: float, button: str = "left", clicks: int = 1, modifiers: Sequence[str] = ()
     ) -> None:
         """Move to a point and click there."""
+        await self.heed()
         mask = _mask(modifiers)
         sent = [self._mouse("mouseMoved", x, y, modifiers=mask)]
         for count in range(1, clicks + 1):
@@ -121,11 +159,11 @@ class Input:
                 self._mouse(kind, x, y, button=button, clickCount=count, modifiers=mask, buttons=held)
                 for kind, held in (("mousePressed", BUTTONS[button]), ("mouseReleased", 0))
             ]
-        for future in sent:
-            await self._await(future)
+        await self._all(sent)
 
     async def mouse_down(self, x: float, y: float, button: str = "left") -> None:
         """Press a button and hold it."""
+        await self.heed()
         moved = self._mouse("mouseMoved", x, y)
         await self._await(self._mouse("mousePressed", x, y, button=button, clickCount=1, buttons=BUTTONS[button]))
         await self._await(moved)
@@ -139,16 +177,12 @@ class Input:
         await self.mouse_down(x, y)
         for step in range(1, steps + 1):
             part = step / steps
-            moved = self._mouse("mouseMoved", x + (to_x - x) * part, y + (to_y - y) * part, button="left", buttons=1)
-            await self.frame()
-            await self._await(moved)
+            await self._move(x + (to_x - x) * part, y + (to_y - y) * part, button="left", buttons=1)
         await self.mouse_up(to_x, to_y)
 
     async def wheel(self, x: float, y: float, dx: float, dy: float) -> None:
-        """Turn the wheel over a point, by CSS pixels."""
-        turned = self._mouse("mouseWheel", x, y, deltaX=dx, deltaY=dy)
-        await self.frame()
-        await self._await(turned)
+        """Turn the wheel over a point, by CSS pixels; without inertia, which would take frames."""
+        await self.isolated(WHEEL, x, y, dx, dy)
 
     async def press(self, keys: str) -> bool:
         """Press and release a key or combination (``Enter``, ``Control+a``); False if there is no such key."""
@@ -156,6 +190,7 @@ class Input:
         if read is None:
             return False
         held, key = read
+        await self.heed()
         sent, mask = [], 0
         for name in held:
             mask |= MODIFIERS[name]
@@ -169,14 +204,14 @@ class Input:
         for name in reversed(held):
             mask &= ~MODIFIERS[name]
             sent.append(self._key("keyUp", key_of(name), mask))
-        for future in sent:
-            await self._await(future)
+        await self._all(sent)
         return True
 
     async def key_down(self, name: str) -> bool:
         """Press a key and hold it; False if there is no such key."""
         key = key_of(name)
         if key is not None:
+            await self.heed()
             kind = "keyDown" if key.text else "rawKeyDown"
             await self._await(self._key(kind, key, MODIFIERS.get(key.key, 0), key.text))
         return key is not None
@@ -190,9 +225,20 @@ class Input:
 
     async def insert_text(self, text: str) -> None:
         """Type a text into the focused element, as an input method would."""
+        await self.heed()
         await self._await(self.channel.send("Input.insertText", text=text))
 
+    async def _move(self, x: float, y: float, **more: Any) -> None:
+        """Move the pointer and have the page told at once.
+
+        Moves wait for the next frame, and a frame that is asked for meanwhile may never end; any other event takes
+        them along, so a key that does not exist is let go.
+        """
+        moved = self._mouse("mouseMoved", x, y, **more)
+        await self._all([self._key("keyUp", Key("Unidentified", "", 0), 0), moved])
+
     def _mouse(self, kind: str, x: float, y: float, **more: Any) -> "asyncio.Future[dict[str, Any]]":
+        self.pointer = (x, y)
         return self.channel.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
 
     def _key(self, kind: str, key: Key | None, mask: int, text: str = "") -> "asyncio.Future[dict[str, Any]]":

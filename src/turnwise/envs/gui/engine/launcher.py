@@ -12,6 +12,7 @@ import socket
 import sys
 
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
+_FEATURES = "--disable-features="
 _ERRORS, _PIPE_IN, _PIPE_OUT = 2, 3, 4
 
 
@@ -30,7 +31,14 @@ def main(path: str, executable: str, uid: int, arguments: list[str]) -> None:
         socket.send_fds(channel, [word], [_PIPE_IN, _PIPE_OUT, ours.fileno()])
     os.dup2(chromiums.fileno(), _PIPE_IN)
     os.dup2(chromiums.fileno(), _PIPE_OUT)
-    os.execve(executable, [executable, *arguments], _environment(profile))  # noqa: S606
+    os.execve(executable, [executable, *_merged(arguments)], _environment(profile))  # noqa: S606
+
+
+def _merged(arguments: list[str]) -> list[str]:
+    """Make one list of features of several: Chromium heeds only the last."""
+    turned_off = [word.removeprefix(_FEATURES) for word in arguments if word.startswith(_FEATURES)]
+    others = [word for word in arguments if not word.startswith(_FEATURES)]
+    return [*others, _FEATURES + ",".join(turned_off)]
 
 
 def _profile(arguments: list[str]) -> str:

@@ -84,9 +84,18 @@ class Session:
             "Target.createTarget", url="about:blank", browserContextId=self.context, enableBeginFrameControl=True
         )
         tab = await asyncio.wait_for(self._arrived, self.config.step_timeout_s)
-        self.arrivals.remove(tab)
+        self.arrivals.clear()
         await tab.ready
         return tab
+
+    async def bring_up(self, tab: Tab, ms: float) -> None:
+        """Let the tabs that pages opened since the last time load; have at least one tab."""
+        while self.arrivals:
+            arrived = self.arrivals.pop(0)
+            if arrived is not tab and arrived in self.tabs:
+                await arrived.settle(ms)
+        if not self.tabs and not self.closed:
+            await self.new_tab()
 
     async def close_tab(self, index: int) -> None:
         """Close a tab; another one comes to the front, a new empty one if it was the last."""

@@ -22,7 +22,7 @@ class PageSnapshot:
     """``backendNodeId`` of the focused element."""
     scroll: tuple[float, float]
     """How far the page is scrolled, in CSS pixels."""
-    frames: dict[str, str]
+    frames: dict[int, str]
     """For elements in frames: ``backendNodeId`` to the frame."""
 
 
@@ -44,7 +44,7 @@ async def take(tab: "Tab") -> PageSnapshot:
     trees = [send("Accessibility.getFullAXTree", frameId=frame) for _, frame in inner]
     for (document, frame), more in zip(inner, trees, strict=True):
         _graft(ax, (await tab._await(more))["nodes"], frame, _owner(documents, document))
-    frames = {str(node): frame for document, frame in inner for node in document["nodes"]["backendNodeId"]}
+    frames = {int(node): frame for document, frame in inner for node in document["nodes"]["backendNodeId"]}
     first = documents[0]
     return PageSnapshot(
         url=_text(strings, first["documentURL"]),

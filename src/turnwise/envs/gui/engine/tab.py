@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from turnwise.envs.gui.engine import snapshot
-from turnwise.envs.gui.engine.errors import PageCrashed, PageHung, ProtocolError
+from turnwise.envs.gui.engine.errors import PageCrashed, PageGone, PageHung, PageTooLarge, ProtocolError
 from turnwise.envs.gui.engine.input import Input
 from turnwise.envs.gui.engine.web import NOT_FOUND, answer, checked, fulfilment, request_of, site_of
 from turnwise.errors import EnvError
@@ -23,6 +23,19 @@ SETTLE_MS = 500.0
 """How far pages' clocks move after an action."""
 STARVATION = 10_000
 """Tasks without a pause after which the clock moves all the same."""
+ELEMENTS, CHARACTERS = 50_000, 5_000_000
+"""The largest page that is shown."""
+SIZE = """() => [document.getElementsByTagName("*").length, (document.documentElement?.textContent ?? "").length]"""
+LISTEN = """() => {
+  globalThis.heard = false;
+  addEventListener("mousemove", () => { globalThis.heard = true }, {capture: true, once: true});
+}"""
+TRIES = 10
+"""Frames after which a document that still hears nothing gets its input all the same."""
+NAVIGATIONS = 20
+"""Documents one after another that are waited for after one action; a page that goes on and on is stopped there."""
+REDIRECTS = 10
+"""Redirects one after another that are followed."""
 TRAVEL = "https://history.turnwise.invalid/"
 """Where pages' ``history.go`` leads: begun by the page, such a navigation leaves virtual time waiting for ever."""
 CLOCK = """(() => {
@@ -53,12 +66,17 @@ class Tab(Input):
         self.worlds: dict[str, int] = {}
         self.arrived: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.expiry: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.navigations = 0
+        self.heeds = False
+        self.redirects: dict[str, int] = {}
         self.travel = 0
         """How far a page's script wants to go in the history."""
         self.elapsed = 0.0
         self.ticks = 0.0
-        self.frames: dict[str, str] = {}
-        """Frames in frames to the nodes' numbers of the last snapshot."""
+        self.frames = 0
+        """How many were drawn; each gets a time just after the last one's."""
+        self.inner: dict[int, str] = {}
+        """For nodes in frames of the page, as of the last snapshot: the frame."""
         self.ready = asyncio.ensure_future(self._set_up())
         self.ready.add_done_callback(lambda task: task.cancelled() or task.exception())
 
@@ -132,11 +150,11 @@ class Tab(Input):
         Raises:
             EnvError: It threw.
         """
-        return await self._call(function, args, await self._world(self.target))
+        return (await self._isolated(function, args, by_value=True)).get("value")
 
     async def isolated_node(self, function: str, *args: JsonValue) -> int | None:
         """Call a function as ``isolated`` does; it returns an element, of which this is the ``backendNodeId``."""
-        result = await self._evaluate(function, args, await self._world(self.target), by_value=False)
+        result = await self._isolated(function, args, by_value=False)
         if "objectId" not in result:
             return None
         node = await self.cdp("DOM.describeNode", objectId=result["objectId"])
@@ -144,7 +162,7 @@ class Tab(Input):
 
     async def main(self, function: str, *args: JsonValue) -> Any:
         """Call a function in the page's own world; what it returns is the page's word. For the harness only."""
-        return await self._call(function, args, None)
+        return (await self._evaluate(function, args, None, by_value=True)).get("value")
 
     async def main_node(self, function: str, *args: JsonValue) -> int | None:
         """Call a function as ``main`` does; it returns an element, of which this is the ``backendNodeId``."""
@@ -160,7 +178,7 @@ class Tab(Input):
         Raises:
             ProtocolError: The element is gone.
         """
-        world = await self._world(self.frames.get(str(node), self.target))
+        world = await self._world(self.inner.get(node, self.target))
         found = await self.cdp("DOM.resolveNode", backendNodeId=node, executionContextId=world)
         told = [{"objectId": found["object"]["objectId"]}, *({"value": arg} for arg in args)]
         answer = await self.cdp(
@@ -181,43 +199,72 @@ class Tab(Input):
     async def settle(self, ms: float = SETTLE_MS) -> None:
         """Let what an action caused happen: navigations end, and the page's clock moves on by ``ms``.
 
-        The clock stands while anything is being loaded. Tabs that the page opened are brought up too.
+        The clock stands while anything is being loaded. Tabs that the page opened are brought up too; if the last tab
+        closed itself, there is an empty one.
+
+        Raises:
+            PageTooLarge: The page has grown beyond what can be shown.
         """
-        await self._advance(ms)
-        if self.travel:
-            way, self.travel = self.travel, 0
-            if await self._travel(way):
-                await self._advance(ms)
-        while self.session.arrivals:
-            tab = self.session.arrivals.pop()
-            await tab.ready
-            await tab._advance(ms)
-            await tab.frame()
-        if self.channel.broken is None:
-            await self.frame()
+        try:
+            await self.ready
+            await self._advance(ms)
+            if self.travel:
+                way, self.travel = self.travel, 0
+                if await self._travel(way):
+                    await self._advance(ms)
+            await asyncio.gather(self.frame(), self._measure())
+        except PageGone:
+            if self in self.session.tabs or self.session.closed:
+                raise
+        await self.session.bring_up(self, ms)
+
+    async def _measure(self) -> None:
+        elements, characters = await self.isolated(SIZE)
+        if elements > ELEMENTS or characters > CHARACTERS:
+            error = PageTooLarge(f"the page has {elements} elements and {characters} characters of text")
+            self.session.fail(error)
+            raise error
 
     async def frame(self) -> None:
-        """Let the page do what it does for each frame, at its clock's time; nothing is drawn."""
-        await self.cdp("HeadlessExperimental.beginFrame", frameTimeTicks=self._frame_time(), noDisplayUpdates=True)
+        """Let the page do what it does for each frame, at its clock's time."""
+        await self._draw(noDisplayUpdates=True)
+
+    async def heed(self) -> None:
+        """See to it that a new document hears input, which Chromium drops before it has been drawn."""
+        if self.heeds:
+            return
+        await self.isolated(LISTEN)
+        await self._draw()
+        for _ in range(TRIES):
+            await self._move(*self.pointer)
+            if await self.isolated("() => globalThis.heard"):
+                break
+            await self._draw()
+        self.heeds = True
 
     async def snapshot(self) -> snapshot.PageSnapshot:
         """Return what is on the page: accessibility tree and DOM, over all frames."""
         found = await snapshot.take(self)
-        self.frames = found.frames
+        self.inner = found.frames
         return found
 
     async def screenshot(self) -> bytes:
         """Return the viewport as PNG."""
-        shot = await self.cdp(
-            "HeadlessExperimental.beginFrame", frameTimeTicks=self._frame_time(), screenshot={"format": "png"}
-        )
+        shot = await self._draw(screenshot={"format": "png", "optimizeForSpeed": True})
         if "screenshotData" not in shot:
-            shot = {"screenshotData": (await self.cdp("Page.captureScreenshot", format="png"))["data"]}
+            raise ProtocolError("Chromium drew no picture of the page")
         return base64.b64decode(shot["screenshotData"])
 
-    def _frame_time(self) -> float:
-        self.elapsed += 1.0
-        return self.ticks + self.elapsed
+    async def _draw(self, **how: Any) -> dict[str, Any]:
+        self.frames += 1
+        drawing = self.session.browser.drawing
+        # Chromium's compositor dies of two frames at a time, be they of different pages.
+        await drawing.acquire()
+        frame = self.channel.send(
+            "HeadlessExperimental.beginFrame", frameTimeTicks=self.ticks + self.elapsed + 0.001 * self.frames, **how
+        )
+        frame.add_done_callback(lambda _: drawing.release())
+        return await self._await(frame)
 
     async def _moved(self, way: int) -> bool:
         moved = await self._travel(way)
@@ -241,6 +288,7 @@ class Tab(Input):
         self.expiry = asyncio.get_running_loop().create_future()
         self.channel.expect(self.expiry)
         self.elapsed += ms
+        self.navigations = 0
         self.channel.send(
             "Emulation.setVirtualTimePolicy",
             policy="pauseIfNetworkFetchesPending",
@@ -265,7 +313,10 @@ class Tab(Input):
             future.set_exception(error)
 
     def _hung(self) -> PageHung:
-        error = PageHung(f"the page did not answer within {self.config.step_timeout_s:g} s; it was ended")
+        asked = ", ".join(self.channel.methods.values()) or "to load"
+        error = PageHung(
+            f"the page did not answer within {self.config.step_timeout_s:g} s ({asked[:200]}); it was ended"
+        )
         self.channel.send("Page.crash")
         self.session.fail(error)
         return error
@@ -276,8 +327,15 @@ class Tab(Input):
             self.worlds[frame] = made["executionContextId"]
         return self.worlds[frame]
 
-    async def _call(self, function: str, args: tuple[JsonValue, ...], world: int | None) -> Any:
-        return (await self._evaluate(function, args, world, by_value=True)).get("value")
+    async def _isolated(self, function: str, args: tuple[JsonValue, ...], *, by_value: bool) -> dict[str, Any]:
+        world = await self._world(self.target)
+        try:
+            return await self._evaluate(function, args, world, by_value=by_value)
+        except ProtocolError:
+            # A new document may have come in between; the old one's worlds are gone.
+            if self.worlds.get(self.target) == world:
+                raise
+        return await self._evaluate(function, args, await self._world(self.target), by_value=by_value)
 
     async def _evaluate(
         self, function: str, args: tuple[JsonValue, ...], world: int | None, *, by_value: bool
@@ -312,7 +370,7 @@ class Tab(Input):
             self.travel = _whole(url.removeprefix(TRAVEL))
             self._deny(ident, "Document")
             return
-        if site is None:
+        if site is None or self._redirected(params) > REDIRECTS:
             self.session.refuse(url)
             self._deny(ident, params["resourceType"])
             return
@@ -321,6 +379,14 @@ class Tab(Input):
             self.session.fail(EnvError(f"the site behind {url[:200]} failed: {response!r}"))
             response = NOT_FOUND
         self.channel.send("Fetch.fulfillRequest", requestId=ident, **fulfilment(response))
+
+    def _redirected(self, params: dict[str, Any]) -> int:
+        """Return how many redirects led to a request."""
+        count = self.redirects.pop(params.get("redirectedRequestId", ""), -1) + 1
+        if len(self.redirects) > 1000:
+            self.redirects.clear()
+        self.redirects[params["requestId"]] = count
+        return count
 
     def _deny(self, ident: str, kind: str) -> None:
         """Refuse a request; a page that wanted to go there stays where it is, as after a 204."""
@@ -340,6 +406,7 @@ class Tab(Input):
         self.worlds.pop(frame["id"], None)
         if frame["id"] == self.target:
             self.worlds.clear()
+            self.heeds = False
             self._came(frame["url"] + frame.get("urlFragment", ""))
 
     def _on_Page_navigatedWithinDocument(self, params: dict[str, Any]) -> None:  # noqa: N802
@@ -350,6 +417,10 @@ class Tab(Input):
         self.url = url
         if not self.arrived.done():
             self.arrived.set_result({})
+        self.navigations += 1
+        if self.navigations > NAVIGATIONS and not self.expiry.done():
+            self.channel.send("Emulation.setVirtualTimePolicy", policy="pause")
+            self.expiry.set_result({})
 
     def _on_Emulation_virtualTimeBudgetExpired(self, params: dict[str, Any]) -> None:  # noqa: N802
         if not self.expiry.done():
