@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from turnwise.envs.gui.miniwob import fields, gold, pages
+from turnwise.envs.gui.miniwob.catalogue import page
 from turnwise.envs.gui.sites import GoldStep, GuiSite, Verdict
 from turnwise.errors import EnvError
 from turnwise.tasks.base import Task
@@ -32,6 +33,8 @@ class MiniwobData(BaseModel):
     """Of the problem."""
     mode: Literal["default", "test"] = "default"
     """MiniWoB++'s data mode."""
+    decomposed: bool = False
+    """Whether the goal shows the instruction's fields as sub-instructions."""
     solved: int = Field(default=0, ge=0)
     """Steps of the scripted solution that are taken before the agent begins: how far it is from the goal."""
 
@@ -51,6 +54,9 @@ class MiniwobSite(GuiSite):
         self.asked = MiniwobData.model_validate(task.data)
         self.start = f"https://{pages.host(self.asked.page)}/"
         self.solved = self.asked.solved
+        self.pointer = "pointer" in page(self.asked.page).tags
+        self.utterance = ""
+        """What the page asks."""
         self.fields: dict[str, str] = {}
         """The parts of the instruction, by name."""
 
@@ -67,18 +73,24 @@ class MiniwobSite(GuiSite):
         """
         said: Any = await session.active.main(ASKED)
         utterance, self.fields = fields.read(self.asked.page, said)
+        self.utterance = utterance
         recorded = self.task.gold.get("utterance", utterance)
         if utterance != recorded:
             raise EnvError(
                 f"task {self.task.id!r}: page {self.asked.page!r} asks {utterance!r}, but the task recorded "
                 f"{recorded!r}; the installed miniwob distribution is another than the panel was made with"
             )
-        return utterance
+        return "\n".join((utterance, *self._sub_instructions()))
+
+    def _sub_instructions(self) -> list[str]:
+        return [f"- {step}" for step in fields.steps(self.fields)] if self.asked.decomposed else []
 
     async def verdict(self, session: "Session", *, final: bool) -> Verdict:
         """Read the page's own reward."""
         done, reward = await session.active.main(REWARD)
-        return Verdict(done=done, score=min(1.0, max(0.0, reward)) if done else 0.0, success=done and reward > 0)
+        if not done:
+            return Verdict()
+        return Verdict(done=True, score=min(1.0, max(0.0, reward)), success=reward > 0, parts={"raw": float(reward)})
 
     async def gold(self, session: "Session") -> GoldStep:
         """Ask the page's script."""

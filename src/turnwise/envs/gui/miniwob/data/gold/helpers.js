@@ -16,7 +16,7 @@ const next = (items, step) => items.reduce((found, item) => found || step(item),
 
 const step = (tool, element = null, args = {}, to = null) => ({ tool, element, to, args });
 // A turn takes half a second of the page's time as it is; more where it is told.
-const wait = (ms = 0) => step("wait", null, { ms });
+const wait = (ms = 1) => step("wait", null, { ms });
 const drag = (from, onto) => step("drag", one(from), {}, one(onto));
 const hover = (target) => step("hover", one(target));
 const press = (target, keys) => step("press", one(target), { keys });

@@ -35,12 +35,12 @@ gold["bisect-angle"] = () => {
   const place = [40, 30, 20, 12].map((r) => ({ x: vertex.x + (r * sum.x) / far, y: vertex.y + (r * sum.y) / far })).find(inside);
   return mark1(drawing(place.x, place.y));
 };
-gold["grid-coordinate"] = (fields) => clickAt(centre(`circle[id="(${fields.x},${fields.y})"]`));
+gold["grid-coordinate"] = (fields) => click(`circle[id="(${fields.x},${fields.y})"]`);
 gold["ascending-numbers"] = () => {
   const numbers = all("svg text");
-  if (numbers.length) return clickAt(centre(numbers.find((number) => words(number) === "1")));
+  if (numbers.length) return click(numbers.find((number) => words(number) === "1"));
   const rects = all("svg rect").sort((a, b) => a.dataset.index - b.dataset.index);
-  return clickAt(centre(rects[0]));
+  return click(rects[0]);
 };
 
 // What a figure is, as the instructions say it.
@@ -57,7 +57,7 @@ const matches = (fields) => (element) => {
   return (!fields.size || fields.size === it.size) && (!fields.color || fields.color === it.color) &&
     (!fields.type || fields.type === "item" || fields.type === it.type) && (!fields.target || fields.target === it.text);
 };
-gold["click-shape"] = (fields) => clickAt(centre(all("#area_svg > *").find(matches(fields))));
+gold["click-shape"] = (fields) => click(all("#area_svg > *").find(matches(fields)));
 gold["count-shape"] = (fields) => click(named("#count-buttons button", all("#area_svg > *").filter(matches(fields)).length));
 gold["identify-shape"] = () => {
   const { text, type } = figure(one("#area_svg > *"));
@@ -171,7 +171,7 @@ gold["resize-textarea"] = (fields) => {
 // The wheel opens at its hub.
 gold["click-pie"] = (fields) => {
   const label = all("#divWheel text").find((text) => words(text) === fields.target);
-  return clickAt(centre(label.getBoundingClientRect().height > 5 ? label : '[id$="spreadertitle"]'));
+  return click(label.getBoundingClientRect().height > 5 ? label : '[id$="spreadertitle"]');
 };
 // Without the animation the page's first item answers to nothing.
 gold["click-pie-nodelay"] = (fields) =>

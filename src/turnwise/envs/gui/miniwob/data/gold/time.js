@@ -3,7 +3,7 @@
 gold["button-delay"] = () => {
   if (!buttonsPushed.length) return click(named("button", "ONE"));
   const left = 1000 * timeDelay - (new Date().getTime() - currentTime);
-  return left > 0 ? wait(Math.max(0, left - 500)) : click(named("button", "TWO"));
+  return left > 0 ? wait(Math.max(1, left - 500)) : click(named("button", "TWO"));
 };
 gold["simon-says"] = () => {
   const draw = drawn();

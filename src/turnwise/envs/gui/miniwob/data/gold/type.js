@@ -63,12 +63,12 @@ const film = (fields) => {
 gold["multi-layouts"] = film;
 gold["multi-orderings"] = film;
 
-// To the end of a text by the wheel; a disabled area has no caret that keys could move.
+// By the wheel; over a disabled area only where the pointer says, for an id of it cannot be aimed at.
 const wheel = (target, dy) => step("scroll_at", null, { ...centre(target), dx: 0, dy });
 gold["scroll-text-2"] = (fields) => {
   const area = one("#text-area");
   const left = fields.target === "top" ? -area.scrollTop : area.scrollHeight - area.clientHeight - area.scrollTop;
-  return Math.abs(left) > 2 ? wheel(area, Math.round(left)) : submit();
+  return Math.abs(left) > 2 ? step("scroll", area, { dx: 0, dy: Math.round(left) }) : submit();
 };
 gold["sign-agreement"] = (fields) => {
   if (!fields.name) return click("#cancel");
@@ -79,7 +79,10 @@ gold["sign-agreement"] = (fields) => {
 gold["terminal"] = (fields) => {
   const extension = /extension \.(.*)$/.exec(fields.target)?.[1] || "";
   const fits = (file) => (extension ? file.indexOf(extension) + extension.length === file.length : !file.includes("."));
-  const command = `rm ${currentFiles.find(fits)}`;
+  const file = currentFiles.find(fits);
+  // The page looks for the ending's first occurrence: puppy.py never counts as one of .py.
+  if (!file) return null;
+  const command = `rm ${file}`;
   const typed = one("#active-input").textContent;
   if (document.activeElement !== one("#terminal-target")) return click("#terminal");
   // The page reads single keys; what is typed wrong goes key by key too.
