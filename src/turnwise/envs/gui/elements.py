@@ -32,6 +32,9 @@ const deepest = (root, x, y) => {
   return found;
 };
 const parent = e => e.parentElement || (e.getRootNode() instanceof ShadowRoot ? e.getRootNode().host : null);
+// The page itself is a document, and a text is in an element.
+element = element.nodeType === 9 ? element.documentElement : element.nodeType === 3 ? element.parentElement : element;
+if (!element) return {why: 'gone'};
 const within = (e, outer) => { for (; e; e = parent(e)) if (e === outer) return true; return false; };
 """
 

@@ -74,7 +74,8 @@ class MiniwobSite(GuiSite):
         said: Any = await session.active.main(ASKED)
         utterance, self.fields = fields.read(self.asked.page, said)
         self.utterance = utterance
-        recorded = self.task.gold.get("utterance", utterance)
+        # A recorded task's instruction is what the page asks; the gold's own words must not show, not even by an error.
+        recorded = self.task.instruction if "utterance" in self.task.gold else utterance
         if utterance != recorded:
             raise EnvError(
                 f"task {self.task.id!r}: page {self.asked.page!r} asks {utterance!r}, but the task recorded "
