@@ -68,10 +68,18 @@ class Browser:
     async def take(self) -> Session:
         """Return a session in a fresh context, and see to the next spare one."""
         self.opened += 1
-        session = self.spares.pop() if self.spares else await self._fresh()
+        session = self._spare() or await self._fresh()
         if len(self.spares) < self.config.spares and not self.retired:
             self._spawn(self._stock())
         return session
+
+    def _spare(self) -> Session | None:
+        while self.spares:
+            session = self.spares.pop()
+            if session.broken is None:
+                return session
+            session.abandon()
+        return None
 
     def drop(self, session: Session) -> None:
         """Forget a closed session; a retired browser ends with its last one."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from turnwise.envs.gui.engine.browser import Browser
 from turnwise.envs.gui.engine.config import EngineConfig
-from turnwise.envs.gui.engine.errors import BrowserDied
+from turnwise.envs.gui.engine.errors import BrowserDied, PageCrashed
 from turnwise.envs.gui.engine.keeper import Keeper
 from turnwise.envs.gui.engine.session import Session
 from turnwise.envs.gui.engine.web import Site
@@ -77,13 +77,21 @@ class Engine:
         Raises:
             EnvError: There is no browser, or it died.
         """
-        session = await self._fresh()
-        try:
-            await session.begin(sites, viewport=viewport, uploads=uploads, init_scripts=init_scripts)
-        except BaseException:
-            session.abandon()
-            raise
-        return session
+        for last in (False, True):
+            session = await self._fresh()
+            try:
+                await session.begin(sites, viewport=viewport, uploads=uploads, init_scripts=init_scripts)
+            except (PageCrashed, BrowserDied):
+                # A spare one may have died unseen; a fresh one has not.
+                session.abandon()
+                if last:
+                    raise
+            except BaseException:
+                session.abandon()
+                raise
+            else:
+                return session
+        raise AssertionError("unreachable")
 
     async def close(self) -> None:
         """End the browser and whatever runs in it."""
