@@ -4,6 +4,8 @@ core.createDisplay = function () {};
 
 // What was clicked so far, for the gold scripts: some pages keep it where nothing can read it.
 HARNESS.clicks = [];
+HARNESS.releases = 0;
+addEventListener("mouseup", function () { HARNESS.releases += 1; }, true);
 addEventListener("click", function (event) { HARNESS.clicks.push(event.target); }, true);
 
 // What the page draws before the problem is made.

@@ -84,8 +84,8 @@ gold["daily-calendar"] = (fields) => {
   const [from, to] = [centre(`#hh-${start}`), centre(`#hh-${start + halves - 1}`)];
   if (isDragging) return hoverAt(to);
   const view = one("#area").getBoundingClientRect();
-  const hidden = from.y < view.top + 10 || to.y > view.bottom - 10;
-  return hidden ? wheel("#area", from.y - Math.round(view.top) - 40) : step("mouse_down", null, from);
+  const hidden = from.y < view.top + 40 || to.y > view.bottom - 10;
+  return hidden ? wheel("#area", from.y - Math.round(view.top) - 70) : step("mouse_down", null, from);
 };
 
 // A word is chosen by dragging over it, everything by the keyboard.

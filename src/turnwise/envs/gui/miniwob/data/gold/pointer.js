@@ -107,7 +107,10 @@ const BY_ONE = { up: -3, down: 3, left: -1, right: 1 };
 gold["drag-items-grid"] = (fields) => {
   const [, name, cell, way] = /^(.*?) (?:to the (.*)|(up|down|left|right) by one)$/.exec(fields.target);
   const at = rows().findIndex((item) => words(item) === name);
-  return reorder(rows(), at, way ? at + BY_ONE[way] : CELLS.indexOf(cell));
+  const to = way ? at + BY_ONE[way] : CELLS.indexOf(cell);
+  // A straight line down to the left passes through a cell that takes the item in between.
+  if (Math.floor(to / 3) > Math.floor(at / 3) && to % 3 < at % 3) return null;
+  return reorder(rows(), at, to);
 };
 gold["drag-sort-numbers"] = () => {
   const numbers = rows().map((item) => Number(words(item)));
@@ -147,7 +150,7 @@ gold["draw-circle"] = () => {
   const made = arrayPoints.length;
   if (!made) return step("mouse_down", null, around(0));
   if (made <= 12) return hoverAt(around(made));
-  return HARNESS.clicks.length ? click("#controls button") : step("mouse_up", null, around(0));
+  return HARNESS.releases ? click("#controls button") : step("mouse_up", null, around(0));
 };
 
 const chosen = () => String(getSelection()).replace(/\s/g, "");
