@@ -38,6 +38,8 @@ class Channel:
             return future
         number = self.connection.write(self.ident, method, params)
         self.waiting[number], self.methods[number] = future, method
+        if self.connection.broken is not None:
+            self.fail(self.connection.broken)
         return future
 
     def expect(self, future: "asyncio.Future[dict[str, Any]]") -> None:
