@@ -146,7 +146,9 @@ async def test_tools_by_coordinates_come_where_ids_do_not_reach() -> None:
 async def test_the_scripts_are_those_that_the_catalogue_counts() -> None:
     from turnwise.envs.gui.miniwob.gold import script
 
-    listed = script().replace("const found =", "if (part === 'names') return Object.keys(gold);\nconst found =", 1)
+    listed = script().replace(
+        "const found = gold[page]", "if (part === 'names') return Object.keys(gold);\nconst found = gold[page]"
+    )
     async with GuiEnv() as env:
         await env.reset(problem("click-test"), seed=0)
         names = await env.session.active.main(listed, "click-test", {}, "names")
