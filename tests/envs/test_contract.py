@@ -6,6 +6,7 @@ from turnwise.envs import names
 from turnwise.envs.check import check_env
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", names())
 def test_environment_keeps_the_contract(name: str) -> None:
     report = check_env(name)

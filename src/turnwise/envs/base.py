@@ -41,6 +41,8 @@ class Env(ABC):
     """Who wrote what the agent is shown: the environment, a search engine, or the policy in its place."""
     default_panel: ClassVar[str | None] = None
     """The panel that commands take when none is named."""
+    luck: ClassVar[float] = 0.05
+    """Success that random actions may reach on the default panel; where it is more, the guide states it per task."""
     web: ClassVar[str | None] = None
     """``module:function`` that serves the environment to people as a web page: called with the tasks and the keywords
     ``config``, ``seed``, ``port`` and ``ready`` (told the address), it returns when the page is shut down."""

@@ -72,8 +72,8 @@ async def check_env_async(
     pool: int = 20,
     seed: int = 0,
     turns: int = 8,
-    max_success: float = 0.05,
-    max_score: float = 0.15,
+    max_success: float | None = None,
+    max_score: float | None = None,
     lag_s: float = 0.1,
 ) -> CheckReport:
     """Run the contract suite over an environment.
@@ -88,8 +88,8 @@ async def check_env_async(
         pool: How many tasks gold, null and random are run on.
         seed: Of the sample and of the episodes.
         turns: Longest episode that is compared.
-        max_success: What null and random may reach on average.
-        max_score: What null and random may reach on average.
+        max_success: What null and random may reach on average; by default 0.05, and for random the environment's luck.
+        max_score: What null and random may reach on average; by default 0.1 more.
         lag_s: Seconds a step may hold up the event loop.
 
     Raises:
@@ -107,8 +107,9 @@ async def check_env_async(
         pool=chosen,
         seed=seed,
         turns=turns,
-        max_success=max_success,
+        max_success=0.05 if max_success is None else max_success,
         max_score=max_score,
+        luck=cls.luck if max_success is None else max_success,
         lag_s=lag_s,
     )
     return CheckReport(

@@ -33,7 +33,11 @@ class Subject:
     seed: int = 0
     turns: int = 8
     max_success: float = 0.05
-    max_score: float = 0.15
+    """What doing nothing may reach on average."""
+    luck: float = 0.05
+    """What random actions may reach on average."""
+    max_score: float | None = None
+    """None: 0.1 more than success."""
     lag_s: float = 0.1
 
     def make(self) -> Env:

@@ -69,10 +69,11 @@ async def _stays_low(subject: Subject, *, act: bool) -> None:
     async with subject.env() as env:
         results = [await outcome(env, task, subject, act=act) for task in subject.pool]
     success, score = fmean(s for _, s in results), fmean(s for s, _ in results)
-    if success > subject.max_success or score > subject.max_score:
+    limit = subject.luck if act else subject.max_success
+    most = round(limit + 0.1, 3) if subject.max_score is None else subject.max_score
+    if success > limit or score > most:
         raise CheckFailed(
-            f"success {success:.3f} (limit {subject.max_success}) and mean score {score:.3f} "
-            f"(limit {subject.max_score}) over {len(results)} tasks"
+            f"success {success:.3f} (limit {limit}) and mean score {score:.3f} (limit {most}) over {len(results)} tasks"
         )
 
 

@@ -36,6 +36,7 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
     version = "1"
     replay = "checked"
     default_panel = "gui/miniwob"
+    luck = 0.4
     Config = GuiConfig
     Data = GuiData
     PRESETS: ClassVar[dict[str, dict[str, float]]] = rewards.PRESETS
