@@ -31,7 +31,7 @@ RECIPE = {
     "agent": {"format": "brackets", "turn_tokens": 24},
     "context_tokens": 512,
     "prompt_tokens": 320,
-    "sft": {"epochs": 20, "batch": 8, "micro_batch": 8, "lr": 0.003},
+    "sft": {"epochs": 60, "batch": 7, "micro_batch": 7, "lr": 0.003},
     "rl": {"steps": 1, "tasks_per_step": 4, "group": 4, "micro_batch": 8, "horizon": {"turns": [4]}},
 }
 Run = Callable[..., Ran]

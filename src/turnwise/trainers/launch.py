@@ -16,6 +16,8 @@ from turnwise.envs.registry import env_class
 from turnwise.errors import ConfigError, TaskError, TrainerError
 from turnwise.process import end_left_behind
 from turnwise.tasks import Task, TaskSet, load_panel, make_generator
+from turnwise.trainers.budget import SftLength, sft_length, spent_by
+from turnwise.trainers.crediting import check_credit
 from turnwise.trainers.probes.supply import check_supply
 from turnwise.trainers.process import run_process
 from turnwise.trainers.progress import Liveness, MetricsTail, forget_after
@@ -129,8 +131,9 @@ class Training:
         sft = self.recipe.sft
         if sft is not None and count < sft.batch:
             raise TrainerError(f"{count} demonstrations do not fill one batch; set sft.batch to {count} or less")
-        self.notice(f"supervised start on {count} sequences")
-        self._verl("turnwise.trainers.verl.sft_main", sft_overrides(self.recipe, self.paths, model), "sft")
+        length = self._sft_length()
+        self.notice(f"supervised start on {count} sequences" + (f", {length.steps} updates" if length else ""))
+        self._verl("turnwise.trainers.verl.sft_main", sft_overrides(self.recipe, self.paths, model, length), "sft")
         steps = sorted((self.root / "sft-checkpoints").glob("global_step_*"), key=_step_of)
         if not steps or not (steps[-1] / "huggingface" / "config.json").exists():
             raise TrainerError(f"the supervised start left no model in {self.root / 'sft-checkpoints'}")
@@ -139,6 +142,16 @@ class Training:
         shutil.copytree(steps[-1] / "huggingface", part)
         part.rename(self.paths.sft)
         return str(self.paths.sft)
+
+    def _sft_length(self) -> SftLength | None:
+        """Return how long the supervised start may be under the budget."""
+        budget, sft = self.recipe.budget, self.recipe.sft
+        if sft is None or budget is None or budget.sft_tokens is None:
+            return None
+        from pyarrow import parquet
+
+        masks = parquet.read_table(self.paths.demonstrations, columns=["loss_mask"])["loss_mask"].to_pylist()
+        return sft_length(budget.sft_tokens, sft.batch, [sum(mask) for mask in masks])
 
     def reinforce(self, model: str) -> Path:
         """Train by verl's trainer, from the last whole checkpoint on where there is one.
@@ -149,12 +162,16 @@ class Training:
         rl = self.recipe.rl
         assert rl is not None
         done = last_checkpoint(self.paths.checkpoints)
-        if done < rl.steps:
+        spent = spent_by(self.paths.metrics, done).reached(self.recipe.budget)
+        if done < rl.steps and not spent:
             began = f", from step {done} on" if done else ""
             self.notice(f"reinforcement learning: {rl.steps} steps, credit by {rl.credit.method}{began}")
             self._reinforce(model, rl.steps, done)
         if last_checkpoint(self.paths.checkpoints) < 1:
             raise TrainerError(f"training ended without a checkpoint in {self.paths.checkpoints}")
+        spent = spent_by(self.paths.metrics, rl.steps).reached(self.recipe.budget)
+        if spent:
+            self.notice(f"the budget is spent after step {last_checkpoint(self.paths.checkpoints)}: {spent}")
         last = self.paths.checkpoints / f"global_step_{last_checkpoint(self.paths.checkpoints)}"
         model_folder = last / "actor" / "huggingface"
         if (lora := self.recipe.model.lora) is not None:
@@ -223,6 +240,8 @@ def last_checkpoint(folder: Path) -> int:
 def explained(recipe: Recipe, root: Path) -> list[str]:
     """Return the verl configuration a recipe becomes, one setting a line; nothing is run."""
     paths = Paths(root=root)
+    if recipe.rl is not None:
+        check_credit(recipe.rl)
     model = recipe.model.path or str(paths.model)
     lines: list[str] = []
     if recipe.sft is not None:

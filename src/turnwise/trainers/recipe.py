@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from turnwise.errors import ConfigError
+from turnwise.trainers.schedules import schedule
 from turnwise.trainers.tiny import TinyModel
 
 
@@ -118,11 +119,29 @@ class SftPart(_Part):
     """Stop after this many updates; None: all epochs."""
 
 
+class StagePart(_Part):
+    """One stage of the credit pipeline."""
+
+    method: str
+    params: dict[str, JsonValue] = {}
+
+
 class CreditPart(_Part):
     """How episodes become advantages."""
 
     method: str = "turn_rloo"
     params: dict[str, JsonValue] = {}
+    statistics: dict[str, JsonValue] | None = None
+    """How values are centred and scaled, for methods that take it: centre, scale, ddof, eps and the rest."""
+    reward_weights: dict[str, float] | None = None
+    """Outcome made anew as the weighted sum of the environment's reward parts."""
+    purify: tuple[StagePart, ...] = ()
+    """Filters; what they drop keeps its rows, with credit 0."""
+    modulate: tuple[StagePart, ...] = ()
+    """Modulators, one after another."""
+    whiten: Literal["none", "token", "turn"] = "none"
+    clip: float | None = Field(default=None, gt=0)
+    """Largest magnitude of an advantage."""
 
 
 class CriticPart(_Part):
@@ -161,6 +180,50 @@ class HorizonPart(_Part):
         return [turns for at, turns in zip(self.at, self.turns, strict=True) if at <= step][-1]
 
 
+class LrPart(_Part):
+    """The learning rate over the run."""
+
+    kind: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = Field(default=0, ge=0)
+    end_share: float | None = Field(default=None, ge=0, le=1)
+    """What a cosine leaves of the rate at the last step."""
+
+    @model_validator(mode="after")
+    def _read(self) -> Self:
+        if self.end_share is not None and self.kind == "constant":
+            raise ValueError("end_share is read by kind 'cosine' alone; leave it out")
+        return self
+
+
+class BudgetPart(_Part):
+    """What a run may take; at the end of the step that reaches it the run saves, evaluates and stops."""
+
+    tokens: int | None = Field(default=None, ge=1)
+    """Sampled tokens of reinforcement learning; with ``sft_share`` the trained ones of the supervised start too."""
+    seconds: float | None = Field(default=None, gt=0)
+    """Wall time of reinforcement learning, evaluations included."""
+    sft_share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the tokens that the supervised start gets."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.tokens is None and self.seconds is None:
+            raise ValueError("give tokens, seconds or both")
+        if self.sft_share is not None and self.tokens is None:
+            raise ValueError("sft_share divides tokens; give tokens")
+        return self
+
+    @property
+    def rl_tokens(self) -> float | None:
+        """Tokens of reinforcement learning."""
+        return None if self.tokens is None else self.tokens * (1 - (self.sft_share or 0.0))
+
+    @property
+    def sft_tokens(self) -> float | None:
+        """Tokens of the supervised start; None: as its own settings say."""
+        return None if self.tokens is None or self.sft_share is None else self.tokens * self.sft_share
+
+
 class RlPart(_Part):
     """Reinforcement learning through verl's trainer."""
 
@@ -174,6 +237,10 @@ class RlPart(_Part):
     probe: ProbePart | None = None
     """Of methods that play again; None: the defaults."""
     lr: float = Field(default=1e-6, gt=0)
+    lr_schedule: LrPart = LrPart()
+    schedules: dict[str, dict[str, JsonValue]] = {}
+    """Numbers that change with the step, by name (``entropy_coeff``, ``kl_coeff``, ``credit.PARAMETER``): a schedule
+    such as ``{kind: linear, start: 0.01, end: 0.0, steps: 100}``."""
     mini_batches: int = Field(default=1, ge=1)
     """Updates per step."""
     epochs: int = Field(default=1, ge=1)
@@ -196,6 +263,25 @@ class RlPart(_Part):
     save_every: int = 0
     """Steps between checkpoints; 0: at the end only."""
 
+    @model_validator(mode="after")
+    def _scheduled(self) -> Self:
+        for name, config in self.schedules.items():
+            if name not in SCHEDULED and not name.startswith("credit."):
+                raise ValueError(f"schedules.{name}: only {', '.join(SCHEDULED)} and credit.PARAMETER have schedules")
+            held = self.credit.params if name.startswith("credit.") else self.model_fields_set
+            if name.removeprefix("credit.") in held:
+                raise ValueError(f"{name} is scheduled, so its own value would not be read; leave one out")
+            schedule(config)
+        return self
+
+    def at(self, name: str, step: int) -> float:
+        """Return ``entropy_coeff`` or ``kl_coeff`` at a step."""
+        given = self.schedules.get(name)
+        return float(getattr(self, name)) if given is None else schedule(given)(step)
+
+
+SCHEDULED = ("entropy_coeff", "kl_coeff")
+
 
 class Recipe(_Part):
     """All that decides a training run."""
@@ -206,6 +292,7 @@ class Recipe(_Part):
     agent: AgentPart = AgentPart()
     sft: SftPart | None = None
     rl: RlPart | None = None
+    budget: BudgetPart | None = None
     context_tokens: int = Field(default=2048, ge=16)
     """Longest episode in tokens, prompt included."""
     prompt_tokens: int = Field(default=1024, ge=8)
@@ -236,6 +323,16 @@ class Recipe(_Part):
             raise ValueError("prompt_tokens must be below context_tokens")
         if self.rl and (self.rl.tasks_per_step % self.rl.mini_batches):
             raise ValueError("rl.mini_batches must divide rl.tasks_per_step")
+        return self
+
+    @model_validator(mode="after")
+    def _budgeted(self) -> Self:
+        if self.budget is None:
+            return self
+        if self.rl is None:
+            raise ValueError("budget is read by rl; a supervised start alone has sft.epochs and sft.steps")
+        if self.budget.sft_share is not None and (self.sft is None or {"steps", "epochs"} & self.sft.model_fields_set):
+            raise ValueError("budget.sft_share takes the place of sft.steps and sft.epochs; give sft without them")
         return self
 
 

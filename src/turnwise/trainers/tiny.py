@@ -20,15 +20,32 @@ SHARED_CHARS = 32
 _BREAK = re.compile("|".join((*map(re.escape, SPECIAL), r"\n\n")))
 
 CHAT_TEMPLATE = """\
-{%- for message in messages -%}
+{%- set system = messages[0].content if messages and messages[0].role == 'system' else '' -%}
+{%- if tools -%}
+<|im_start|>system
+{% if system %}{{ system }}
+
+{% endif -%}
+# Tools
+{% for tool in tools %}{{ tool | tojson }}
+{% endfor -%}
+<|im_end|>
+{% endif -%}
+{%- for message in messages if not (tools and system and loop.first) -%}
 <|im_start|>{{ message.role }}
-{{ message.content if message.content is string else message.content | map(attribute='text') | join('') }}<|im_end|>
+{% if message.content is string %}{{ message.content }}{% elif message.content %}\
+{{ message.content | map(attribute='text') | join('') }}{% endif -%}
+{%- for call in message.tool_calls or [] %}<tool_call>
+{"name": "{{ call.function.name }}", "arguments": \
+{{ call.function.arguments if call.function.arguments is string else call.function.arguments | tojson }}}
+</tool_call>{% endfor -%}
+<|im_end|>
 {% endfor -%}
 {%- if add_generation_prompt -%}
 <|im_start|>assistant
 {% endif -%}
 """
-"""ChatML, append-only: rendering a longer conversation never changes the tokens of its beginning."""
+"""ChatML with Hermes' tool calls, append-only: rendering a longer conversation never changes the tokens of its beginning."""
 
 
 class TinyModel(BaseModel):

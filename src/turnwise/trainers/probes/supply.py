@@ -5,8 +5,8 @@ from typing import Literal
 
 from turnwise.errors import ConfigError
 from turnwise.tasks import Task
-from turnwise.trainers.credit import get
 from turnwise.trainers.credit.fields import FIELDS
+from turnwise.trainers.crediting import check_credit, needed_fields
 from turnwise.trainers.recipe import RlPart
 
 ProbeName = Literal["gold_logprob", "fork_value", "shapley", "greedy", "critic"]
@@ -31,8 +31,7 @@ _RECORDED = frozenset({
 
 def needed(rl: RlPart) -> tuple[str, ...]:
     """Return the fields that a recipe's method reads."""
-    method = get(rl.credit.method)
-    return tuple(method.needs(method.params(rl.credit.params)))
+    return needed_fields(rl)
 
 
 def probes_for(rl: RlPart) -> frozenset[ProbeName]:
@@ -46,6 +45,7 @@ def check_supply(rl: RlPart, tasks: Sequence[Task]) -> None:
     Raises:
         ConfigError: It names the method and the field, or the setting.
     """
+    check_credit(rl)
     method = rl.credit.method
     for name in needed(rl):
         if name not in _RECORDED and name not in _BY_PROBE:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from turnwise.trainers.budget import SftLength, spent_by
 from turnwise.trainers.probes.supply import probes_for
-from turnwise.trainers.recipe import CriticPart, Recipe
+from turnwise.trainers.recipe import CriticPart, LrPart, Recipe
 
 HERE = Path(__file__).parent
 
@@ -97,6 +98,9 @@ def environment(recipe: Recipe, paths: Paths, stage: Literal["sft", "rl"]) -> di
         "RAY_USAGE_STATS_ENABLED": "0",
         "TOKENIZERS_PARALLELISM": "false",
         "TENSORBOARD_DIR": str(paths.root / "tensorboard"),
+        "WANDB_DIR": str(paths.root),
+        # Nothing leaves the machine unless the user says so.
+        "WANDB_MODE": os.environ.get("WANDB_MODE", "offline"),
         "TURNWISE_ROLLOUT_DEVICE": recipe.device,
     }
     if recipe.rl is not None and ":" in recipe.rl.loss:
@@ -112,10 +116,11 @@ def environment(recipe: Recipe, paths: Paths, stage: Literal["sft", "rl"]) -> di
     return variables | {"VERL_USE_EXTERNAL_MODULES": ",".join(plugins)}
 
 
-def sft_overrides(recipe: Recipe, paths: Paths, model: str) -> list[str]:
-    """Return verl's settings for the supervised start."""
+def sft_overrides(recipe: Recipe, paths: Paths, model: str, length: SftLength | None = None) -> list[str]:
+    """Return verl's settings for the supervised start; ``length`` is what a budget allows."""
     sft = recipe.sft
     assert sft is not None
+    steps, epochs = (sft.steps, sft.epochs) if length is None else (length.steps, length.epochs)
     return [
         f"hydra.run.dir={paths.root / 'hydra-sft'}",
         f"model.path={model}",
@@ -142,8 +147,8 @@ def sft_overrides(recipe: Recipe, paths: Paths, model: str) -> list[str]:
         f"trainer.project_name={recipe.name}",
         "trainer.experiment_name=sft",
         f"trainer.default_local_dir={paths.root / 'sft-checkpoints'}",
-        f"trainer.total_epochs={sft.epochs}",
-        *([f"trainer.total_training_steps={sft.steps}"] if sft.steps else []),
+        f"trainer.total_epochs={epochs}",
+        *([f"trainer.total_training_steps={steps}"] if steps else []),
         # The last step is saved in any case, and nothing reads another.
         "trainer.save_freq=-1",
         "trainer.resume_mode=disable",
@@ -163,6 +168,7 @@ def rl_overrides(recipe: Recipe, paths: Paths, model: str, *, done: int) -> list
         f"hydra.run.dir={paths.root / 'hydra-rl'}",
         f"+turnwise.recipe={paths.recipe}",
         f"+turnwise.store={paths.store}",
+        *_spent(recipe, paths, done),
         *_algorithm(),
         *_data(recipe, paths),
         *_policy(recipe, model),
@@ -227,6 +233,7 @@ def _policy(recipe: Recipe, model: str) -> list[str]:
         f"{actor}.shuffle=False",
         f"{actor}.data_loader_seed={recipe.seed}",
         f"{actor}.optim.lr={rl.lr}",
+        *_lr_schedule(f"{actor}.optim", rl.lr_schedule),
         f"{actor}.grad_clip={rl.grad_clip}",
         f"{actor}.clip_ratio={rl.clip}",
         f"{actor}.clip_ratio_low={rl.clip}",
@@ -234,7 +241,7 @@ def _policy(recipe: Recipe, model: str) -> list[str]:
         f"{actor}.loss_agg_mode={rl.aggregation}",
         f"{actor}.policy_loss.loss_mode='{rl.loss}'",
         f"{actor}.entropy_coeff={rl.entropy_coeff}",
-        f"{actor}.use_kl_loss={rl.kl_coeff > 0}",
+        f"{actor}.use_kl_loss={rl.kl_coeff > 0 or 'kl_coeff' in rl.schedules}",
         f"{actor}.kl_loss_coef={rl.kl_coeff}",
         f"{actor}.checkpoint.save_contents=[model,optimizer,extra,hf_model]",
         f"actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu={rl.micro_batch}",
@@ -248,6 +255,18 @@ def _policy(recipe: Recipe, model: str) -> list[str]:
             "actor_rollout_ref.model.lora.merge=True",
         ]
     return settings
+
+
+def _lr_schedule(prefix: str, part: LrPart) -> list[str]:
+    settings = [f"{prefix}.lr_scheduler_type={part.kind}", f"{prefix}.lr_warmup_steps={part.warmup_steps}"]
+    return settings + ([f"{prefix}.min_lr_ratio={part.end_share}"] if part.end_share is not None else [])
+
+
+def _spent(recipe: Recipe, paths: Paths, done: int) -> list[str]:
+    if recipe.budget is None:
+        return []
+    spent = spent_by(paths.metrics, done)
+    return [f"+turnwise.spent.tokens={spent.tokens}", f"+turnwise.spent.seconds={spent.seconds}"]
 
 
 def _critic(recipe: Recipe, model: str) -> list[str]:
@@ -302,7 +321,8 @@ def _rollout(recipe: Recipe, paths: Paths) -> list[str]:
 def _trainer(recipe: Recipe, paths: Paths, *, done: int) -> list[str]:
     rl = recipe.rl
     assert rl is not None
-    loggers = ",".join(recipe.loggers)
+    # The file is what progress, store and reports read.
+    loggers = ",".join(dict.fromkeys(("file", *recipe.loggers)))
     return [
         "reward.num_workers=1",
         "transfer_queue.backend.SimpleStorage.num_data_storage_units=1",

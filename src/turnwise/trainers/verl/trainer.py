@@ -1,5 +1,7 @@
 """verl's synchronous trainer with Turnwise's credit: whole records go in, advantages per token come out."""
 
+import time
+from copy import deepcopy
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,17 @@ from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
 from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.metric import reduce_metrics
 from verl.utils.py_functional import rename_dict
+from verl.workers.utils.losses import ppo_loss
 
 from turnwise.errors import TrainerError
-from turnwise.trainers.credit import Credit, CreditBatch, get
+from turnwise.trainers.budget import Spent
+from turnwise.trainers.credit import Credit, CreditBatch
 from turnwise.trainers.credit.recredit import per_episode
+from turnwise.trainers.crediting import pipeline_at, stored_params
 from turnwise.trainers.liveprobes import UNPROBED
 from turnwise.trainers.metrics import credit_metrics, episode_metrics, panel_metrics, time_shares
 from turnwise.trainers.probes.supply import probes_for
-from turnwise.trainers.recipe import Recipe, RlPart
+from turnwise.trainers.recipe import SCHEDULED, Recipe, RlPart
 from turnwise.trainers.rows import Floats, ToldRow, by_sequence, episodes_of, measured, response_of
 from turnwise.trainers.spread import spread, spread_targets
 from turnwise.trainers.verl.gold import PolicyScorer
@@ -33,6 +38,8 @@ NAME = "turnwise"
 @register_trainer(NAME)
 class TurnwiseTrainer(PPOTrainerSync):
     """verl's trainer, with our credit between its log-probs and its updates."""
+
+    total_training_steps: int
 
     def _build_replay_buffer(self) -> Any:
         # verl decides by the mode's name, and knows "sync" only.
@@ -61,6 +68,30 @@ class TurnwiseTrainer(PPOTrainerSync):
         """The recipe's part on reinforcement learning."""
         assert self.recipe.rl is not None
         return self.recipe.rl
+
+    def on_train_begin(self) -> None:
+        """Start the clock of the budget."""
+        super().on_train_begin()
+        self._began, self._tokens, self._stopped = time.monotonic(), 0.0, False
+
+    def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> Any:
+        """Do a step; one that reaches the budget is the last, and is saved."""
+        batch = super().step(metrics, timing_raw)
+        self._tokens += metrics.get("turnwise/sampled_tokens", 0.0)
+        if self.global_steps < self.total_training_steps and self._spent().reached(self.recipe.budget):
+            self._stopped, self.total_training_steps = True, self.global_steps
+            if not self._due("save_freq"):
+                self._save_checkpoint()
+        return batch
+
+    def _spent(self) -> Spent:
+        before = self.config.turnwise.get("spent", {"tokens": 0.0, "seconds": 0.0})
+        seconds = time.monotonic() - self._began
+        return Spent(tokens=before["tokens"] + self._tokens, seconds=before["seconds"] + seconds)
+
+    def _due(self, name: str) -> bool:
+        every = self.config.trainer[name]
+        return bool(every > 0 and self.global_steps % every == 0)
 
     def _balance_batch(self, batch: Any, metrics: dict[str, Any], **kwargs: Any) -> Any:
         """Put the rows into the one order that does not depend on which episode ended first."""
@@ -134,9 +165,8 @@ class TurnwiseTrainer(PPOTrainerSync):
         metrics["turnwise/credited_episodes"] = len(episodes)
         if not episodes:
             return {"advantages": {}, "returns": {}}
-        part = self.rl.credit
         batch = CreditBatch.from_trajectories(episodes)
-        credit = get(part.method).estimate(batch, part.params)
+        credit = pipeline_at(self.rl, self.global_steps).run(batch)
         metrics.update(credit_metrics(credit, batch) | episode_metrics(episodes))
         laid = spread(episodes, batch, credit)
         self._store(episodes, batch, credit, laid)
@@ -155,7 +185,7 @@ class TurnwiseTrainer(PPOTrainerSync):
                 episode_id=episode.episode_id,
                 attempt=episode.attempt,
                 method=part.method,
-                params=part.params,
+                params=stored_params(self.rl, self.global_steps),
                 token_advantages=np.concatenate(arrays).tolist(),
                 **numbers,
             )
@@ -170,10 +200,11 @@ class TurnwiseTrainer(PPOTrainerSync):
         verl would cut the batch into pieces of a fixed number of rows, so that a context policy that opens sequences
         would change how often the policy is updated.
         """
-        actor = self.config.actor_rollout_ref.actor
+        actor, coefficients = self.config.actor_rollout_ref.actor, self._coefficients()
+        metrics.update({f"turnwise/{name}": value for name, value in coefficients.items()})
         batch.extra_info.update(
             self._passes(batch, actor.ppo_epochs, actor.data_loader_seed)
-            | {"calculate_entropy": actor.calculate_entropy or actor.entropy_coeff != 0.0}
+            | {"calculate_entropy": actor.calculate_entropy or coefficients["entropy_coeff"] != 0.0}
             | {"distillation_use_topk": False, "distillation_only": False}
         )
         output = self.actor_rollout_wg.update_actor(batch)
@@ -181,6 +212,15 @@ class TurnwiseTrainer(PPOTrainerSync):
         found["perf/mfu/actor"] = found.pop("actor/mfu")
         metrics.update(reduce_metrics(found))
         return batch
+
+    def _coefficients(self) -> dict[str, float]:
+        """Return the weights of entropy and KL in this step's loss; where they are scheduled the workers are told."""
+        found = {name: self.rl.at(name, self.global_steps) for name in SCHEDULED}
+        if any(name in self.rl.schedules for name in SCHEDULED):
+            actor = deepcopy(self.config.actor_rollout_ref.actor)
+            actor.entropy_coeff, actor.kl_loss_coef = found["entropy_coeff"], found["kl_coeff"]
+            self.actor_rollout_wg.set_loss_fn(partial(ppo_loss, config=omega_conf_to_dataclass(actor)))
+        return found
 
     def _update_critic(self, batch: Any, metrics: dict[str, Any]) -> Any:
         critic = self.config.critic
@@ -235,6 +275,11 @@ class TurnwiseTrainer(PPOTrainerSync):
             servers = [server for replica in self.llm_server_manager.get_replicas() for server in replica.servers]
             changed = ray.get([server.changed_share.remote() for server in servers])
             self._pending_sync_metrics = {"turnwise/update_sparsity": 1.0 - float(np.mean(changed))}
+        if self._stopped and not self._due("test_freq"):
+            self.on_validate_begin()
+            found = self._validate()
+            self.on_validate_end()
+            self._pending_sync_metrics = (getattr(self, "_pending_sync_metrics", None) or {}) | found
 
 
 def _told(batch: Any, data: Any) -> list[ToldRow | None]:
