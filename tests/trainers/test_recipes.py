@@ -57,7 +57,7 @@ def test_its_small_form_passes_the_check(path: Path) -> None:
     pytest.importorskip("transformers", reason="needs the train extra")
     from turnwise.trainers.preflight import check_recipe
 
-    errors = [found for found in check_recipe(small(path)) if found.verdict == "error"]
+    errors = [found for found in check_recipe(small(path), probe=False) if found.verdict == "error"]
     if any("sandbox" in found.told for found in errors):
         pytest.skip(errors[0].told)
     assert errors == []

@@ -1,14 +1,21 @@
 """Says before a run whether it can work: the template, the context budget, the group's variance, the memory."""
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import anyio
 import numpy as np
 
 from turnwise.errors import TurnwiseError
+from turnwise.tasks import Task
+from turnwise.trainers.demonstrate import play, rendered_texts
+from turnwise.trainers.groupprobe import Groups, probe_groups
+from turnwise.trainers.launch import panels
+from turnwise.trainers.probes.supply import check_supply
 from turnwise.trainers.recipe import Recipe
 from turnwise.trajectories import Trajectory
 
@@ -25,12 +32,25 @@ class Finding:
     told: str
 
 
-def check_recipe(recipe: Recipe) -> list[Finding]:
-    """Look at all that can be known before training; nothing is written."""
+def check_recipe(recipe: Recipe, *, probe: bool = True) -> list[Finding]:
+    """Look at all that can be known before training; nothing is written.
+
+    Args:
+        recipe: What is to be done.
+        probe: Let the policy itself make a few groups; it takes minutes at most.
+    """
     findings = [*_packages(recipe), *_memory(recipe)]
     try:
-        episodes = _probe(recipe)
-        findings += [*_tasks(episodes), *_budget(recipe, episodes), *_template(recipe, episodes)]
+        tasks = list(panels(recipe.env)[0])
+        if recipe.rl is not None:
+            check_supply(recipe.rl, tasks)
+        episodes = anyio.run(play, recipe, tasks[:PROBED])
+        findings += _tasks(episodes)
+        episodes = [episode for episode in episodes if episode.scored and episode.turns]
+        if episodes:
+            findings += [*_budget(recipe, episodes), *_template(recipe, episodes)]
+        if probe and recipe.rl is not None and not any(found.verdict == "error" for found in findings):
+            findings.append(_groups(recipe, tasks, episodes))
     except TurnwiseError as error:
         findings.append(Finding("tasks", "error", str(error)))
     return findings
@@ -59,25 +79,18 @@ def _memory(recipe: Recipe) -> list[Finding]:
     return [Finding("memory", "ok" if free > 8 else "warn", told)]
 
 
-def _probe(recipe: Recipe) -> list[Trajectory]:
-    """Run the oracle on a few tasks."""
-    from turnwise.trainers.demonstrate import play
-    from turnwise.trainers.launch import panels
-
-    train, _ = panels(recipe.env)
-    return anyio.run(play, recipe, list(train)[:PROBED])
-
-
 def _tasks(episodes: Sequence[Trajectory]) -> list[Finding]:
-    failed = [episode for episode in episodes if not episode.scored]
-    if failed and failed[0].failure:
-        return [
-            Finding("environment", "error", f"{len(failed)} of {len(episodes)} failed: {failed[0].failure.message}")
-        ]
-    solved = np.mean([bool(episode.success) for episode in episodes])
-    return [
-        Finding("environment", "ok" if solved == 1 else "warn", f"gold solves {solved:.0%} of {len(episodes)} tasks")
-    ]
+    scored = [episode for episode in episodes if episode.scored]
+    failures = [episode.failure.message for episode in episodes if episode.failure]
+    findings = []
+    if failures:
+        verdict: Literal["warn", "error"] = "warn" if 2 * len(failures) < len(episodes) else "error"
+        findings.append(Finding("failures", verdict, f"{len(failures)} of {len(episodes)} failed: {failures[0]}"))
+    if scored:
+        solved = float(np.mean([bool(episode.success) for episode in scored]))
+        told = f"gold solves {solved:.0%} of {len(scored)} tasks"
+        findings.append(Finding("environment", "ok" if solved == 1 else "warn", told))
+    return findings
 
 
 def _budget(recipe: Recipe, episodes: Sequence[Trajectory]) -> list[Finding]:
@@ -123,7 +136,6 @@ def _fits(name: str, needed: int, given: int, what: str) -> Finding:
 
 
 def _tokenizer(recipe: Recipe, episodes: Sequence[Trajectory]) -> Any:
-    from turnwise.trainers.demonstrate import rendered_texts
     from turnwise.trainers.tiny import TinyModel, tiny_tokenizer
 
     if recipe.model.path is None:
@@ -135,3 +147,47 @@ def _tokenizer(recipe: Recipe, episodes: Sequence[Trajectory]) -> Any:
         return AutoTokenizer.from_pretrained(recipe.model.path)
     except (OSError, ValueError) as error:
         raise TurnwiseError(f"cannot load the tokenizer of {recipe.model.path!r}: {error}") from error
+
+
+def _groups(recipe: Recipe, tasks: Sequence[Task], episodes: Sequence[Trajectory]) -> Finding:
+    """Let the policy make a few groups, where there is one already."""
+    if recipe.model.path is None and recipe.sft is not None:
+        told = "a tiny model is made by the run: the evaluation after its supervised start tells what it can do"
+        return Finding("groups", "ok", told)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            policy = recipe.model.path or _tiny(recipe, episodes, Path(folder) / "tiny")
+            return judged(probe_groups(recipe, tasks, policy), before_sft=recipe.sft is not None)
+        except (OSError, ValueError, RuntimeError) as error:
+            why = " ".join(str(error).split())[:200]
+            return Finding("groups", "warn", f"the policy could not be tried: {type(error).__name__}: {why}")
+
+
+def _tiny(recipe: Recipe, episodes: Sequence[Trajectory], folder: Path) -> Path:
+    from turnwise.trainers.tiny import build_tiny
+
+    return build_tiny(folder, rendered_texts(recipe.agent, episodes), recipe.model.tiny)
+
+
+def judged(groups: Groups, *, before_sft: bool) -> Finding:
+    """Say what the policy's groups mean for training, and what to do."""
+    if not groups.flat:
+        reason = groups.failed[0].failure if groups.failed else None
+        told = f"all failed: {reason.message}" if reason else f"none was complete after {groups.seconds:.0f} s"
+        return Finding("groups", "warn", f"no group could be looked at; {told}")
+    told = (
+        f"{groups.success:.0%} success in {len(groups.scored)} episodes; {sum(groups.flat)} of {len(groups.flat)} "
+        f"groups without variance in reward ({groups.tokens_per_second:.0f} tokens/s)"
+    )
+    if before_sft:
+        return Finding("groups", "ok", f"{told}, before the supervised start")
+    if np.mean(groups.flat) <= 0.5:
+        return Finding("groups", "ok", told)
+    return Finding("groups", "warn", f"{told}: {_EASIER if groups.success < 0.5 else _HARDER}")
+
+
+_EASIER = (
+    "groups that all fail alike teach nothing; begin with sft, take easier tasks (env.max_difficulty, knobs), "
+    "or pay partial rewards (env.config rewards)"
+)
+_HARDER = "groups that all succeed alike teach nothing; take harder tasks"

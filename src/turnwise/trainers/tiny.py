@@ -31,7 +31,7 @@ CHAT_TEMPLATE = """\
 {% endfor -%}
 <|im_end|>
 {% endif -%}
-{%- for message in messages if not (tools and system and loop.first) -%}
+{%- for message in (messages[1:] if tools and system else messages) -%}
 <|im_start|>{{ message.role }}
 {% if message.content is string %}{{ message.content }}{% elif message.content %}\
 {{ message.content | map(attribute='text') | join('') }}{% endif -%}
@@ -45,7 +45,7 @@ CHAT_TEMPLATE = """\
 <|im_start|>assistant
 {% endif -%}
 """
-"""ChatML with Hermes' tool calls, append-only: rendering a longer conversation never changes the tokens of its beginning."""
+"""ChatML with Hermes' tool calls, append-only: a longer conversation never changes the tokens of its beginning."""
 
 
 class TinyModel(BaseModel):
