@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("verl", reason="needs the train extra")
 
-from turnwise.trainers.launch import Training, last_checkpoint  # noqa: E402
-from turnwise.trainers.recipe import parse_recipe  # noqa: E402
-from turnwise.trajectories import Store  # noqa: E402
+from turnwise.trainers.launch import Training, last_checkpoint
+from turnwise.trainers.recipe import parse_recipe
+from turnwise.trajectories import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.train, pytest.mark.timeout(900)]
 

@@ -22,6 +22,7 @@ from turnwise.trainers.probes.supply import check_supply
 from turnwise.trainers.process import run_process
 from turnwise.trainers.progress import Liveness, MetricsTail, forget_after
 from turnwise.trainers.recipe import EnvPart, GeneratorPart, Recipe
+from turnwise.trainers.runrecords import add_runs
 from turnwise.trainers.verl.config import Paths, environment, rl_overrides, sft_overrides
 from turnwise.trajectories import Store, Trajectory
 
@@ -191,7 +192,11 @@ class Training:
             alive = Liveness(self.recipe.stall_seconds)
 
             def watch() -> None:
-                alive.saw(store.ingest() + tail())
+                came, told = store.ingest(), tail()
+                alive.saw(came + told)
+                if told:
+                    paths = self.paths
+                    add_runs(store, self.recipe, train=paths.train_tasks, evaluation=paths.eval_tasks)
 
             try:
                 self._verl("verl.trainer.main_ppo", overrides, "rl", watch=watch)
