@@ -5,10 +5,11 @@
     python benchmarks/train_demo.py report runs/demo --plot demo.svg
 
 A seed decides the small model's first weights and the order of data and of training tasks; the tasks are the same for
-all. For each seed the recipe runs as it stands; every other method then starts from that run's supervised model, with
-as many steps, tasks and episodes a task, so that both sample about the same number of tokens (printed). Gains are
-paired by task of the held-out panel, from the evaluation before the first step to the one after the last; the interval
-of the pooled gain is clustered by task. Seconds are of this machine and of whatever else it does.
+all. For each seed the recipe runs as it stands; every other method then starts from that run's supervised model (with
+``--start FOLDER`` all but the first run of all start from one model), with as many steps, tasks and episodes a task, so
+that both sample about the same number of tokens (printed). Gains are paired by task of the held-out panel, from the
+evaluation before the first step to the one after the last; the interval of the pooled gain is clustered by task.
+Seconds are of this machine and of whatever else it does.
 """
 
 import argparse
@@ -37,25 +38,27 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", default=[TURN, "grpo"])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe")
+    parser.add_argument("--start", type=Path, help="a supervised model that runs start from")
     parser.add_argument("--plot", type=Path, help="where the learning curves are drawn")
     given = parser.parse_args()
     if given.what == "run":
         for seed in given.seeds:
             for method in given.methods:
-                train(given.folder, method, seed, given.set)
+                train(given.folder, method, seed, given.start, given.set)
     report(given.folder, given.methods, given.seeds, given.plot)
 
 
-def train(folder: Path, method: str, seed: int, overrides: list[str]) -> None:
+def train(folder: Path, method: str, seed: int, start: Path | None, overrides: list[str]) -> None:
     """Train one method with one seed, unless its folder holds a finished run."""
-    root, start = folder / f"{method}-{seed}", folder / f"{TURN}-{seed}" / "sft"
+    root = folder / f"{method}-{seed}"
     if (root / "seconds.json").exists():
         return
     settings = [f"seed={seed}", f"rl.credit.method={method}", *overrides]
-    if method == TURN:
+    if start is None and method == TURN:
         settings.append(f"model.tiny.seed={seed}")
     else:
-        settings += ["model.tiny=null", f"model.path={start.resolve()}", "sft=null"]
+        given = start or folder / f"{TURN}-{seed}" / "sft"
+        settings += ["model.tiny=null", f"model.path={given.resolve()}", "sft=null"]
     command = [sys.executable, "-m", "turnwise.cli", "train", str(RECIPE), "--output", str(root)]
     if begun := (root / "recipe.json").exists():
         command.append("--resume")
@@ -75,7 +78,7 @@ def report(folder: Path, methods: list[str], seeds: list[int], plot: Path | None
                 curves.setdefault(method, []).append(row(root))
     print()
     for method, found in curves.items():
-        told = shown(pooled(found, max(min(map(max, found)), 0)))
+        told = shown(pooled(found))
         print(f"{method}: gain pooled over {len(found)} seeds {told}")
     if plot is not None:
         plot.write_text(svg(curves), encoding="utf-8")
@@ -93,7 +96,7 @@ def row(root: Path) -> Curve:
     seconds = json.loads((root / "seconds.json").read_text(encoding="utf-8"))
     took = "resumed" if seconds is None else f"{seconds:.0f}"
     cells = [root.name, *(shown(success(rows)) for rows in (before, after)), f"{invalid(before):.1%}"]
-    print(f"| {' | '.join(cells)} | {shown(pooled([curve], max(curve)))} | {sampled:,} | {took} |")
+    print(f"| {' | '.join(cells)} | {shown(pooled([curve]))} | {sampled:,} | {took} |")
     return curve
 
 
@@ -110,13 +113,13 @@ def invalid(rows: list[EpisodeRow]) -> float:
     return (measured.invalid.turns + unread) / (sum(each.n_turns for each in rows if each.scored) or 1)
 
 
-def pooled(curves: list[Curve], step: int) -> Interval:
-    """Return the mean gain from the first evaluation to a step's, paired by task and seed, clustered by task."""
+def pooled(curves: list[Curve]) -> Interval:
+    """Return the mean gain from the first to the last evaluation, paired by task and seed, clustered by task."""
     gains: list[float] = []
     tasks: list[str] = []
     for curve in curves:
         first = {each.task_key: float(bool(each.success)) for each in curve[min(curve)] if each.scored}
-        later = {each.task_key: float(bool(each.success)) for each in curve[step] if each.scored}
+        later = {each.task_key: float(bool(each.success)) for each in curve[max(curve)] if each.scored}
         both = sorted(first.keys() & later.keys())
         gains += [later[key] - first[key] for key in both]
         tasks += both
