@@ -45,7 +45,7 @@ def test_it_is_read_and_explained(path: Path, tmp_path: Path) -> None:
 
 def test_there_is_one_for_every_environment_and_method() -> None:
     recipes = [load_recipe(path) for path in RECIPES]
-    assert {recipe.env.name for recipe in recipes} >= {"code", "search", "sql", "webshop"}
+    assert {recipe.env.name for recipe in recipes} >= {"code", "gui", "search", "sql", "webshop"}
     assert {recipe.rl.credit.method for recipe in recipes if recipe.rl} == METHODS
     assert any(recipe.rl and len(recipe.rl.horizon.turns) > 1 for recipe in recipes)
     assert any(recipe.sft and recipe.model.path for recipe in recipes)
