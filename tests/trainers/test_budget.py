@@ -12,7 +12,7 @@ from turnwise.trainers.budget import Spent, sft_length, spent_by
 from turnwise.trainers.credit import get
 from turnwise.trainers.credit.synthetic import random_batch
 from turnwise.trainers.crediting import check_credit, needed_fields, params_at, pipeline_at, stored_params
-from turnwise.trainers.recipe import BudgetPart, RlPart, parse_recipe
+from turnwise.trainers.recipe import BudgetPart, Recipe, RlPart, parse_recipe
 
 RL = {"steps": 10}
 SFT_RL = {"name": "r", "env": {"name": "sql"}, "model": {"path": "m"}, "rl": RL}
@@ -106,3 +106,10 @@ def test_statistics_clip_and_stages_are_heeded() -> None:
 def test_a_pipeline_that_cannot_be_built_is_refused(credit: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_credit(rl(credit=credit))
+
+
+def test_a_recipe_reads_back_from_a_runs_folder() -> None:
+    falling = {"kind": "linear", "start": 1.0, "end": 0.0, "steps": 10}
+    part = {**RL, "schedules": {"entropy_coeff": falling, "credit.gamma": falling}, "lr_schedule": {"kind": "cosine"}}
+    recipe = parse_recipe({**SFT_RL, "rl": part, "sft": {}, "budget": {"tokens": 9, "sft_share": 0.5}}, "test")
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe

@@ -268,8 +268,10 @@ class RlPart(_Part):
         for name, config in self.schedules.items():
             if name not in SCHEDULED and not name.startswith("credit."):
                 raise ValueError(f"schedules.{name}: only {', '.join(SCHEDULED)} and credit.PARAMETER have schedules")
-            held = self.credit.params if name.startswith("credit.") else self.model_fields_set
-            if name.removeprefix("credit.") in held:
+            plain = name.removeprefix("credit.")
+            # Against the default, not against what was given: a run's folder holds the recipe with every key.
+            held = plain in self.credit.params if name != plain else getattr(self, name) != _default(self, name)
+            if held:
                 raise ValueError(f"{name} is scheduled, so its own value would not be read; leave one out")
             schedule(config)
         return self
@@ -278,6 +280,10 @@ class RlPart(_Part):
         """Return ``entropy_coeff`` or ``kl_coeff`` at a step."""
         given = self.schedules.get(name)
         return float(getattr(self, name)) if given is None else schedule(given)(step)
+
+
+def _default(part: BaseModel, name: str) -> Any:
+    return type(part).model_fields[name].default
 
 
 SCHEDULED = ("entropy_coeff", "kl_coeff")
@@ -331,7 +337,9 @@ class Recipe(_Part):
             return self
         if self.rl is None:
             raise ValueError("budget is read by rl; a supervised start alone has sft.epochs and sft.steps")
-        if self.budget.sft_share is not None and (self.sft is None or {"steps", "epochs"} & self.sft.model_fields_set):
+        if self.budget.sft_share is not None and (
+            self.sft is None or any(getattr(self.sft, name) != _default(self.sft, name) for name in ("steps", "epochs"))
+        ):
             raise ValueError("budget.sft_share takes the place of sft.steps and sft.epochs; give sft without them")
         return self
 
