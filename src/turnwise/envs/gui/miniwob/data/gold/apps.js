@@ -110,9 +110,11 @@ gold["text-editor"] = (fields) => {
   const whole = words(".ql-editor");
   const done = editor.getContents().ops.some((op) => (op.attributes || {})[attribute] && op.insert.trim() === (everything ? whole : word));
   if (done) return submit();
+  // The editor loses the selection of sight, but not of mind, while its palette is open.
+  if (!style && shown(".ql-color .ql-picker-options")) return click(`.ql-color [data-value="${SHADES[how.trim()]}"]`);
   if (String(getSelection()).trim() === (everything ? whole : word)) {
     if (style) return click(style);
-    return click(shown(".ql-color .ql-picker-options") ? `.ql-color [data-value="${SHADES[how.trim()]}"]` : ".ql-color .ql-picker-label");
+    return click(".ql-color .ql-picker-label");
   }
   if (everything) return document.activeElement === one(".ql-editor") ? press(".ql-editor", "Control+a") : click(".ql-editor");
   const box = spread(one(".ql-editor"), word);
