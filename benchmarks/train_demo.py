@@ -89,7 +89,8 @@ def row(root: Path) -> Curve:
     """Print one run and return the evaluations it made, by step."""
     with Store.open(root / "episodes.db") as store:
         prefix = f"{NAME}-eval-"
-        names = [record.run for record in store.runs() if record.run.startswith(prefix)]
+        runs = [str(each["run"]) for each in store.query("SELECT DISTINCT run FROM episodes")]
+        names = [run for run in runs if run.startswith(prefix)]
         curve = {int(name.removeprefix(prefix)): list(store.rows(name)) for name in names}
         sampled = sum(each.completion_tokens for each in store.rows(NAME))
     before, after = curve[min(curve)], curve[max(curve)]
