@@ -85,6 +85,7 @@ async def test_history_and_windows(home: Session) -> None:
     await home.focus_tab(0)
     assert home.active is tab
     await home.close_tab(1)
+    await tab.settle()
     assert await tab.main("() => opened.closed")
     await home.close_tab(0)
     assert [one.url for one in home.tabs] == ["about:blank"]

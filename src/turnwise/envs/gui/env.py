@@ -61,6 +61,8 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
         await session.active.goto(site.start)
         goal = await site.begin(session)
         await session.active.settle()
+        # Now, or the first action would take twice as long.
+        await session.active.heed()
         await self._go_ahead()
         parts = await self.page_parts()
         return Observation(parts=(TextPart(text=self._asked(goal)), *parts))
