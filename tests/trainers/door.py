@@ -1,5 +1,7 @@
 """A small environment and panel that training workers import by name."""
 
+from typing import ClassVar
+
 from turnwise.envs import Grade, StopReason, ToolEnv, tool
 from turnwise.errors import EnvError
 from turnwise.tasks import Task, TaskSet
@@ -13,6 +15,7 @@ class Door(ToolEnv):
     name = "door:Door"
     version = "1"
     default_panel = "door:panel"
+    PRESETS: ClassVar = {"default": {"outcome": 1.0, "tried": -0.1}}
 
     async def begin(self) -> str:
         self.said: list[str] = []
@@ -31,6 +34,7 @@ class Door(ToolEnv):
         if self.task.gold.get("broken"):
             raise EnvError("the hinge broke")
         self.said.append(word)
+        self.pay("tried", 1.0)
         if word == self.task.gold["word"]:
             self.finish(StopReason.SOLVED)
         return "nothing happens"

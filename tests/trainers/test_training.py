@@ -28,7 +28,7 @@ RECIPE = {
     "agent": {"format": "brackets", "turn_tokens": 24, "context": "window:1"},
     "context_tokens": 512,
     "prompt_tokens": 320,
-    "sft": {"epochs": 60, "batch": 7, "micro_batch": 7, "lr": 0.003},
+    "sft": {"epochs": 120, "batch": 7, "micro_batch": 7, "lr": 0.003},
     "rl": {
         "steps": 2,
         "tasks_per_step": 4,

@@ -176,6 +176,8 @@ def rl_overrides(recipe: Recipe, paths: Paths, model: str, *, done: int) -> list
         *_rollout(recipe, paths),
         *_trainer(recipe, paths, done=done),
         "+ray_kwargs.ray_init.include_dashboard=False",
+        # Ray runs whatever reaches its ports; on this address it listens to this machine alone.
+        "+ray_kwargs.ray_init._node_ip_address=127.0.0.1",
         *(_logical_devices() if recipe.device == "cpu" else []),
     ]
 
