@@ -1,8 +1,10 @@
 """An episode as a text to read: who said what, what came back, and what each turn earned."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from textwrap import indent
 
+from pydantic import JsonValue
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
@@ -64,12 +66,15 @@ def _turn(out: Console, turn: Turn, cut: int | None) -> None:
 def _call(call: ToolCall) -> str:
     if isinstance(call.arguments, str):
         return f"{call.name}({call.arguments})"
-    return f"{call.name}({', '.join(_arguments(call.arguments.items()))})"
+    below = {name: value for name, value in call.arguments.items() if isinstance(value, str) and "\n" in value.strip()}
+    head = f"{call.name}({', '.join(_arguments(call.arguments, below))})"
+    return "\n".join((head, *(f"  {name}:\n{indent(value.strip(chr(10)), '    ')}" for name, value in below.items())))
 
 
-def _arguments(items: object) -> Iterator[str]:
-    for name, value in items:  # type: ignore[attr-defined]
-        yield f"{name}={json.dumps(value, ensure_ascii=False)}"
+def _arguments(arguments: Mapping[str, JsonValue], below: Collection[str]) -> Iterator[str]:
+    """Write arguments in one line; a text of several lines stands below it."""
+    for name, value in arguments.items():
+        yield f"{name}=…" if name in below else f"{name}={json.dumps(value, ensure_ascii=False)}"
 
 
 def _say(out: Console, who: str, text: str, style: str, cut: int | None) -> None:
