@@ -227,7 +227,7 @@ class Tab(Input):
 
     async def frame(self) -> None:
         """Let the page do what it does for each frame, at its clock's time."""
-        await self._draw(noDisplayUpdates=True)
+        await (self._draw(noDisplayUpdates=True) if self.heeds else self._draw())
 
     async def heed(self) -> None:
         """See to it that a new document hears input, which Chromium drops before it has been drawn."""
