@@ -1,4 +1,4 @@
-"""One browser for all tests of the GUI environment."""
+"""One browser for the tests of a file of the GUI environment."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,14 +10,17 @@ from turnwise.tasks import Task
 DATA = Path(__file__).parents[2] / "data" / "gui"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def browser(anyio_backend: str) -> AsyncIterator[None]:
-    """Keeps one event loop, and so one browser, for the session; skips where there is none."""
+    """Keeps one event loop, and so one browser; skips where there is none.
+
+    Not for the session: while a loop is kept, no other test can start one of its own.
+    """
     pytest.importorskip("playwright", reason="needs the gui extra")
     from turnwise.envs.gui.engine import Engine, EngineConfig
     from turnwise.envs.gui.engine.config import find_executable
