@@ -43,6 +43,10 @@ async def proofs(tasks: Sequence[Task]) -> list[ProofReport]:
 async def test_every_shipped_solution_solves_its_ten_problems(category: str) -> None:
     tasks = [task for task in miniwob() if task.tags[0] == category]
     unsolved = [one for report in await proofs(tasks) for one in report.unsolved]
+    # A browser that broke says nothing of a solution: as in an evaluation, such an episode is tried again.
+    broke = {one.task for one in unsolved if one.reason in ("error", "no_gold")}
+    again = await proofs([task for task in tasks if task.id in broke])
+    unsolved = [one for one in unsolved if one.task not in broke] + [one for each in again for one in each.unsolved]
     assert tasks
     assert not unsolved
 
