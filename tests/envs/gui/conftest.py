@@ -34,7 +34,7 @@ async def browser(anyio_backend: str) -> AsyncIterator[None]:
     await (await Engine.shared()).close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def controls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Task]:
     """A page with one of every control; it notes what happens in its log."""
     from turnwise.envs.gui.folder import folder_task

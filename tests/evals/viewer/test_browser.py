@@ -113,6 +113,7 @@ def test_from_the_runs_to_a_turn_and_back_and_every_page_is_accessible(page: Pag
     p = page.page
     accessible(p)
     p.click("text=baseline")
+    p.locator(".list tbody tr").nth(31).wait_for()
     assert p.locator(".list tbody tr").count() == 32
     accessible(p)
     p.locator("a.row").first.click()
