@@ -49,6 +49,8 @@ class Session:
         """Files that may be uploaded: their names to their paths."""
         self.broken: EnvError | None = None
         self.closed = False
+        self.gone: asyncio.Future[dict[str, Any]] | None = None
+        """The browser's word that it has thrown the context away; None while it is open."""
         self._dialogs = 0
         self._windows = 0
         self._arrived: asyncio.Future[Tab] | None = None
@@ -83,7 +85,9 @@ class Session:
         await self.root.send(
             "Target.createTarget", url="about:blank", browserContextId=self.context, enableBeginFrameControl=True
         )
-        tab = await asyncio.wait_for(self._arrived, self.config.step_timeout_s)
+        # Not asyncio.wait_for, which in Python 3.11 loses a cancellation that comes with the answer.
+        async with asyncio.timeout(self.config.step_timeout_s):
+            tab = await self._arrived
         self.arrivals.clear()
         await tab.ready
         return tab
@@ -115,7 +119,8 @@ class Session:
         gone = self.abandon()
         if gone is not None:
             with contextlib.suppress(EnvError, TimeoutError):
-                await asyncio.wait_for(gone, self.config.step_timeout_s)
+                async with asyncio.timeout(self.config.step_timeout_s):
+                    await gone
 
     def abandon(self) -> "asyncio.Future[dict[str, Any]] | None":
         """Throw the context away without waiting; may be called twice."""
@@ -125,11 +130,11 @@ class Session:
         for tab in self.tabs:
             tab.channel.forget()
         self.tabs = []
-        gone = self.root.send("Target.disposeBrowserContext", browserContextId=self.context)
+        self.gone = self.root.send("Target.disposeBrowserContext", browserContextId=self.context)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         self.browser.drop(self)
-        return gone
+        return self.gone
 
     def fail(self, error: EnvError) -> None:
         """Let everything that the episode still does fail with this."""

@@ -263,8 +263,17 @@ class Tab(Input):
         frame = self.channel.send(
             "HeadlessExperimental.beginFrame", frameTimeTicks=self.ticks + self.elapsed + 0.001 * self.frames, **how
         )
-        frame.add_done_callback(lambda _: drawing.release())
-        return await self._await(frame)
+        frame.add_done_callback(lambda _: self._drawn(drawing))
+        # Who waits may be cancelled, and the frame is being drawn all the same.
+        return await self._await(_told_of(frame))
+
+    def _drawn(self, drawing: asyncio.Lock) -> None:
+        """Let others draw: now, or once the context that the frame was for is gone."""
+        gone = self.session.gone
+        if gone is None or gone.done():
+            drawing.release()
+        else:
+            gone.add_done_callback(lambda _: drawing.release())
 
     async def _moved(self, way: int) -> bool:
         moved = await self._travel(way)
@@ -428,6 +437,23 @@ class Tab(Input):
 
     def _on_Inspector_targetCrashed(self, params: dict[str, Any]) -> None:  # noqa: N802
         self.session.fail(PageCrashed("the page's process ended"))
+
+
+def _told_of(future: "asyncio.Future[dict[str, Any]]") -> "asyncio.Future[dict[str, Any]]":
+    """Return a future that gets another's outcome, and whose end is not the other's."""
+    waiter: asyncio.Future[dict[str, Any]] = future.get_loop().create_future()
+
+    def tell(done: "asyncio.Future[dict[str, Any]]") -> None:
+        if waiter.done():
+            return
+        error = done.exception()
+        if error is None:
+            waiter.set_result(done.result())
+        else:
+            waiter.set_exception(error)
+
+    future.add_done_callback(tell)
+    return waiter
 
 
 def _whole(text: str) -> int:
