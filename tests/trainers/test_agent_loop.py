@@ -12,52 +12,19 @@ pytest.importorskip("verl", reason="needs the train extra")
 from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import DictConfigWrap
 
-from turnwise.envs import Grade, StopReason, ToolEnv, tool
-from turnwise.errors import EnvError
-from turnwise.tasks import Task
 from turnwise.trainers.fakeserver import FakeTokenServer
 from turnwise.trainers.recipe import parse_recipe
 from turnwise.trainers.rows import ToldRow
-from turnwise.trainers.tiny import tiny_tokenizer
 from turnwise.trainers.verl.agent_loop import TurnwiseAgentLoop
+from word_env import TASK, word_tokenizer
 
 pytestmark = pytest.mark.train
-TOKENIZER: Any = tiny_tokenizer(["say[yes] say[no] and the door is open"], 300)
-
-
-class Lamp(ToolEnv):
-    """Shines at "yes"; breaks at "break"."""
-
-    name = "lamp"
-    version = "1"
-
-    async def begin(self) -> str:
-        self.said: list[str] = []
-        return "Say the word."
-
-    def state(self) -> list[str]:
-        return list(self.said)
-
-    async def grade(self) -> Grade:
-        return Grade(float("yes" in self.said), "yes" in self.said)
-
-    @tool
-    async def say(self, word: str) -> str:
-        """Say a word."""
-        if word == "break":
-            raise EnvError("the wire broke")
-        self.said.append(word)
-        if word == "yes":
-            self.finish(StopReason.SOLVED)
-        return "dark"
-
-
-TASK = Task(id="l", env=f"{__name__}:Lamp", instruction="Say the word.")
+TOKENIZER: Any = word_tokenizer()
 
 
 def run(tmp_path: Path, words: list[str], *, purpose: str = "train", store: Path | None = None) -> list[Any]:
     document = {
-        "name": "lamp",
+        "name": "word",
         "env": {"name": TASK.env, "attempts": 1},
         "model": {"path": "none"},
         "agent": {"turn_tokens": 40, "context": "window:1"},

@@ -10,9 +10,6 @@ import pytest
 pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("transformers", reason="needs the train extra")
 
-from turnwise.envs import Grade, StopReason, ToolEnv, tool
-from turnwise.errors import EnvError
-from turnwise.tasks import Task
 from turnwise.trainers.credit import CreditBatch, get
 from turnwise.trainers.episodes import Ask, EpisodeMaker
 from turnwise.trainers.fakeserver import FakeTokenServer
@@ -20,48 +17,19 @@ from turnwise.trainers.metrics import credit_metrics, episode_metrics, panel_met
 from turnwise.trainers.recipe import parse_recipe
 from turnwise.trainers.rows import ToldRow, by_sequence, episodes_of, measured, response_of, told_rows
 from turnwise.trainers.spread import spread, spread_targets
-from turnwise.trainers.tiny import tiny_tokenizer
 from turnwise.trajectories import Store, Trajectory
+from word_env import TASK, word_tokenizer
 
 pytestmark = pytest.mark.train
-TOKENIZER: Any = tiny_tokenizer(["say[yes] say[no] and the door is open"], 300)
+TOKENIZER: Any = word_tokenizer()
 
-
-class Bell(ToolEnv):
-    """Rings at "yes"; breaks at "break"."""
-
-    name = "bell"
-    version = "1"
-
-    async def begin(self) -> str:
-        self.said: list[str] = []
-        return "Say the word."
-
-    def state(self) -> list[str]:
-        return list(self.said)
-
-    async def grade(self) -> Grade:
-        return Grade(float("yes" in self.said), "yes" in self.said)
-
-    @tool
-    async def say(self, word: str) -> str:
-        """Say a word."""
-        if word == "break":
-            raise EnvError("broken")
-        self.said.append(word)
-        if word == "yes":
-            self.finish(StopReason.SOLVED)
-        return "silence"
-
-
-TASK = Task(id="b", env=f"{__name__}:Bell", instruction="Say the word.")
 WORDS = [["no", "yes"], ["no", "no", "no"], ["no", "break"], ["yes"]]
 
 
 @pytest.fixture(params=["full", "window:1"])
 def episodes(tmp_path: Path, request: pytest.FixtureRequest) -> list[Trajectory]:
     document = {
-        "name": "bell",
+        "name": "word",
         "env": {"name": TASK.env, "attempts": 1},
         "model": {"path": "none"},
         "agent": {"turn_tokens": 40, "context": request.param},

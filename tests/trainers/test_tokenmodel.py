@@ -14,52 +14,23 @@ transformers = pytest.importorskip("transformers", reason="needs the train extra
 from turnwise.agents.chat import Chat, ChatConfig  # noqa: E402
 from turnwise.agents.limits import Limits  # noqa: E402
 from turnwise.agents.rollout import rollout  # noqa: E402
-from turnwise.envs import Grade, StopReason, ToolEnv, tool  # noqa: E402
 from turnwise.errors import ConfigError  # noqa: E402
-from turnwise.tasks import Task  # noqa: E402
 from turnwise.trainers.credit import CreditBatch, get  # noqa: E402
 from turnwise.trainers.spread import spread  # noqa: E402
 from turnwise.trainers.tiny import tiny_tokenizer  # noqa: E402
 from turnwise.trainers.tokenchat import TokenChat, preflight  # noqa: E402
 from turnwise.trainers.tokenmodel import Answer, TokenModel, message_of  # noqa: E402
 from turnwise.trajectories import Trajectory  # noqa: E402
+from word_env import TASK, Word, word_tokenizer  # noqa: E402
 
 pytestmark = pytest.mark.train
-TOKENIZER: Any = tiny_tokenizer(["say[yes] say[no] and the door is open"], 300)
+TOKENIZER: Any = word_tokenizer()
 QWEN3_LIKE = (
     "{%- for m in messages -%}<|im_start|>{{ m.role }}\n"
     "{%- if m.role == 'assistant' and not loop.last and '</think>' in m.content -%}"
     "{{ m.content.split('</think>')[-1] }}{%- else -%}{{ m.content }}{%- endif -%}<|im_end|>\n{% endfor -%}"
     "{%- if add_generation_prompt -%}<|im_start|>assistant\n{% endif -%}"
 )
-
-
-class Door(ToolEnv):
-    """Opens when the word is said."""
-
-    name = "door"
-    version = "1"
-
-    async def begin(self) -> str:
-        self.said: list[str] = []
-        return "Say the word."
-
-    def state(self) -> list[str]:
-        return list(self.said)
-
-    async def grade(self) -> Grade:
-        return Grade(float("yes" in self.said), "yes" in self.said)
-
-    @tool
-    async def say(self, word: str) -> str:
-        """Say a word."""
-        self.said.append(word)
-        if word == "yes":
-            self.finish(StopReason.SOLVED)
-        return f"you said {word}"
-
-
-TASK = Task(id="d", env="door", instruction="Say the word.")
 
 
 def play(words: list[str], **config: Any) -> Trajectory:
@@ -73,7 +44,7 @@ def play(words: list[str], **config: Any) -> Trajectory:
     async def main() -> Trajectory:
         client = TokenModel(TOKENIZER, generate, turn_tokens=40, context_tokens=2000)
         agent = Chat(ChatConfig(model="tiny", **config), client=client)
-        return await rollout(Door(), agent, TASK, 0, Limits(turns=len(words)))
+        return await rollout(Word(), agent, TASK, 0, Limits(turns=len(words)))
 
     return anyio.run(main)
 

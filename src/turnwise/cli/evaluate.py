@@ -32,27 +32,15 @@ def evaluate(
         list[str] | None, typer.Option(help="Model of the chat agent; repeatable: a run for each, then a comparison.")
     ] = None,
     base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint of the chat agent.")] = None,
-    serve: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Serve this model (a folder or name) by a local vLLM while the run lasts."),
-    ] = None,
-    serve_set: Annotated[
-        list[str] | None,
-        typer.Option("--serve-set", metavar="KEY=VALUE", help="Flag of that server: max-model-len=4096; repeatable."),
-    ] = None,
-    serve_python: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="Python that has vLLM; default: TURNWISE_VLLM_PYTHON, else this one."),
-    ] = None,
-    serve_wait: Annotated[float, typer.Option(help="Seconds within which that server must answer.")] = 3600.0,
+    serve: options.Serve = None,
+    serve_set: options.ServeSettings = None,
+    serve_python: options.ServePython = None,
+    serve_wait: options.ServeWait = 3600.0,
     agent_set: Annotated[
         list[str] | None, typer.Option("--agent-set", metavar="KEY=VALUE", help="Setting of the agent; repeatable.")
     ] = None,
     env_set: options.EnvSettings = None,
-    wrap: Annotated[
-        list[str] | None,
-        typer.Option(metavar="WRAPPER", help="Wrapper, for example failing:p=0.1; repeatable, innermost first."),
-    ] = None,
+    wrap: options.Wrappers = None,
     panel: options.Panel = None,
     split: Annotated[str, typer.Option(help="Split of the panel.")] = "test",
     n: Annotated[int | None, typer.Option(help="Tasks to draw from the split; default: all.")] = None,

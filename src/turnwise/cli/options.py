@@ -20,6 +20,22 @@ Panel = Annotated[
 EnvSettings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Setting of the environment; may be repeated.")
 ]
+Wrappers = Annotated[
+    list[str] | None,
+    typer.Option(metavar="WRAPPER", help="Wrapper, for example failing:p=0.1; repeatable, innermost first."),
+]
+Serve = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="Serve this model (a folder or name) by a local vLLM while the run lasts."),
+]
+ServeSettings = Annotated[
+    list[str] | None,
+    typer.Option("--serve-set", metavar="KEY=VALUE", help="Flag of that server: max-model-len=4096; repeatable."),
+]
+ServePython = Annotated[
+    str | None, typer.Option(metavar="PATH", help="Python that has vLLM; default: TURNWISE_VLLM_PYTHON, else this one.")
+]
+ServeWait = Annotated[float, typer.Option(help="Seconds within which that server must answer.")]
 
 
 def settings(given: Iterable[str] | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from turnwise.evals.sequential import Until
 from turnwise.evals.stopping import Budget, Watch, shuffled
 from turnwise.tasks.base import TaskSet
 from turnwise.tasks.panels import load_panel
-from turnwise.trajectories.runs import RunRecord, machine, package_versions
+from turnwise.trajectories.runs import RunRecord, circumstances
 from turnwise.trajectories.store import Store
 
 
@@ -80,12 +80,6 @@ class Prepared:
         wanted, env, agent = self.wanted, self.env, self.agent
         return RunRecord(
             run=run,
-            created_at=time.time(),
-            env=env.name,
-            env_version=env.version,
-            config_digest=env.config_digest,
-            env_config=env.config.model_dump(mode="json"),
-            wrappers=env.wrappers,
             agent=agent.name,
             agent_config=agent.describe(),
             model=agent.model,
@@ -107,8 +101,7 @@ class Prepared:
                 "until": wanted.until,
                 "model": agent.running(),
             },
-            versions=package_versions(),
-            machine=machine(),
+            **circumstances(env),
         )
 
     def name(self, store: Store) -> str:

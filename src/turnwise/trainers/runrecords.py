@@ -4,7 +4,6 @@ So ``turnwise runs``, ``report`` and ``compare`` read a training's store like an
 """
 
 import re
-import time
 from pathlib import Path
 
 from turnwise.agents.chat import ChatConfig
@@ -14,7 +13,7 @@ from turnwise.envs import make
 from turnwise.tasks import Task, TaskSet
 from turnwise.trainers.recipe import Recipe
 from turnwise.trajectories import Store
-from turnwise.trajectories.runs import RunRecord, machine, package_versions
+from turnwise.trajectories.runs import RunRecord, circumstances
 
 
 def add_runs(store: Store, recipe: Recipe, *, train: Path, evaluation: Path) -> None:
@@ -47,12 +46,6 @@ def _record(recipe: Recipe, run: str, step: int | None, tasks: Path) -> RunRecor
     return RunRecord(
         run=run,
         kind="train" if step is None else "eval",
-        created_at=time.time(),
-        env=env.name,
-        env_version=env.version,
-        config_digest=env.config_digest,
-        env_config=env.config.model_dump(mode="json"),
-        wrappers=env.wrappers,
         agent="chat",
         agent_config=spoken.model_copy(update={"sampling": spoken.sampling.model_copy(update=sampling)}).asked(),
         model=recipe.name,
@@ -62,8 +55,7 @@ def _record(recipe: Recipe, run: str, step: int | None, tasks: Path) -> RunRecor
         episodes=None if step is None else len(panel),
         limits=Limits(turns=rl.horizon.limit(step or 0), context=recipe.context_tokens).model_dump(),
         config={"recipe": recipe.model_dump(mode="json", exclude_defaults=True), "step": step},
-        versions=package_versions(),
-        machine=machine(),
+        **circumstances(env),
     )
 
 

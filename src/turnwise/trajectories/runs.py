@@ -3,11 +3,13 @@
 import os
 import platform
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
+from turnwise.envs.base import Env
 from turnwise.trajectories.records import PanelRef, Record
 
 PACKAGES = ("turnwise", "openai", "pydantic", "anyio", "httpx", "numpy", "sqlite-utils", "sqlglot", "tantivy", "torch")
@@ -65,6 +67,20 @@ def _measured(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
 def _brief(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def circumstances(env: Env) -> dict[str, Any]:
+    """Return what every run's record says of its environment, of the time and of the machine."""
+    return {
+        "created_at": time.time(),
+        "env": env.name,
+        "env_version": env.version,
+        "config_digest": env.config_digest,
+        "env_config": env.config.model_dump(mode="json"),
+        "wrappers": env.wrappers,
+        "versions": package_versions(),
+        "machine": machine(),
+    }
 
 
 def package_versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ from turnwise.envs.code.boxes import Boxes
 from turnwise.envs.code.grading.grade import fresh
 from turnwise.envs.code.grading.report import Report, Verdict
 from turnwise.envs.code.settings import RepositoryGold
-from turnwise.sandboxes.resident import tar_requests
+from turnwise.sandboxes.workspace import tar_requests
 
 _HOOKS = ("sitecustomize.py", "usercustomize.py", "unittest.py", "conftest.py")
 _RUNNER = """
