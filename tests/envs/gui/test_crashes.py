@@ -117,8 +117,9 @@ async def test_a_cancelled_episode_leaves_nothing() -> None:
     kept = await opened(engine)
 
     async def episode() -> None:
-        session = await opened(engine)
+        session = await engine.open({"home.test": site({"/": PAGE})})
         try:
+            await session.active.goto(HOME)
             await session.active.isolated("() => new Promise(() => {})")
         finally:
             await session.close()
@@ -135,6 +136,8 @@ async def test_a_cancelled_episode_leaves_nothing() -> None:
         await asyncio.sleep(0.05)
     assert len(renderers(kept)) == 1
     assert list(kept.browser.sessions) == [kept.context]
+    left = await kept.browser.root.send("Target.getBrowserContexts")
+    assert left["browserContextIds"] == [kept.context]
     await kept.close()
     await engine.close()
 

@@ -103,7 +103,7 @@ class Browser:
         await Keeper.shared().end(self.chromium)
 
     async def _fresh(self) -> Session:
-        context = (await self.root.send("Target.createBrowserContext", disposeOnDetach=True))["browserContextId"]
+        context = await self._context()
         session = self.sessions[context] = Session(self, context)
         try:
             async with asyncio.timeout(self.config.launch_timeout_s):
@@ -112,6 +112,19 @@ class Browser:
             session.abandon()
             raise
         return session
+
+    async def _context(self) -> str:
+        made = self.root.send("Target.createBrowserContext", disposeOnDetach=True)
+        try:
+            return str((await asyncio.shield(made))["browserContextId"])
+        except asyncio.CancelledError:
+            # The browser makes it all the same, and nobody else would learn its name.
+            made.add_done_callback(self._discard)
+            raise
+
+    def _discard(self, made: "asyncio.Future[dict[str, Any]]") -> None:
+        if made.exception() is None:
+            self.root.send("Target.disposeBrowserContext", browserContextId=made.result()["browserContextId"])
 
     async def _stock(self) -> None:
         with contextlib.suppress(Exception):
