@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -165,9 +166,27 @@ def test_transfer_pages_are_tested_in_their_test_mode() -> None:
 
 
 def test_doing_nothing_pays_nothing() -> None:
-    floor = json.loads((DATA / "floor.json").read_text(encoding="utf-8"))
-    assert set(floor["pages"]) <= {one.name for one in catalogue().values() if one.gold}
-    assert all(row["null"] == 0 for row in floor["pages"].values())
+    floor = _floor()
+    assert set(floor) == {one.name for one in catalogue().values() if one.gold}
+    assert all(row["null"] == 0 for row in floor.values())
+
+
+def test_the_guide_states_the_floor_of_every_page() -> None:
+    guide = Path(__file__).parents[3] / "docs" / "gui.md"
+    table = (
+        guide.read_text(encoding="utf-8").partition("| random wins | pages |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    )
+    lines = dict(re.findall(r"^\| ([\d.]+) \| (.+) \|$", table, re.MULTILINE))
+    floor = _floor()
+    others = lines.pop("0")
+    told = {name: float(share) for share, names in lines.items() for name in re.findall(r"`([^`]+)`", names)}
+    assert told == {name: row["random"] for name, row in floor.items() if row["random"]}
+    assert others == f"the other {len(floor) - len(told)}"
+
+
+def _floor() -> dict[str, dict[str, float]]:
+    pages: dict[str, dict[str, float]] = json.loads((DATA / "floor.json").read_text(encoding="utf-8"))["pages"]
+    return pages
 
 
 # The generator.
