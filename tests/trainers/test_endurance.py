@@ -97,7 +97,8 @@ def test_two_steps_a_kill_and_a_resumption_equal_three_steps(run: Path, tmp_path
     document.write_text(parse_recipe({**RECIPE, **changes}, "test").model_dump_json())
     killed = tmp_path / "killed"
     launcher = subprocess.Popen([sys.executable, "-c", KILLED, str(document), str(killed)])
-    while last_checkpoint(killed / "checkpoints") < 2:
+    written = killed / "rl-metrics.part.jsonl"
+    while last_checkpoint(killed / "checkpoints") < 2 or '{"step":2,' not in written.read_text(encoding="utf-8"):
         assert launcher.poll() is None
         time.sleep(0.2)
     launcher.send_signal(signal.SIGKILL)

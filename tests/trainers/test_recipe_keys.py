@@ -106,6 +106,7 @@ READ: dict[str, str] = {
     "sft.source": "demonstrate",
     "sft.min_score": "demonstrate",
     "sft.skip_tools": "demonstrate",
+    "sft.skip_share": "demonstrate",
     "rl.credit.method": "crediting",
     "rl.credit.params": "crediting",
     "rl.credit.statistics": "crediting",

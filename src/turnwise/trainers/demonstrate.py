@@ -1,5 +1,6 @@
 """Demonstrations for the supervised start: episodes rendered once, as the policy would have written them."""
 
+import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ from turnwise.envs import Action, StopReason, ToolCall, ToolSpec, make
 from turnwise.errors import TrainerError
 from turnwise.models import Message
 from turnwise.tasks import Task
-from turnwise.trainers.recipe import AgentPart, Recipe
+from turnwise.trainers.recipe import AgentPart, Recipe, SftPart
 from turnwise.trainers.tokenchat import TokenChat
 from turnwise.trajectories import Store, TokenSequence, Trajectory, stable_seed
 
@@ -67,19 +68,24 @@ async def _shown(recipe: Recipe, agent: AgentFactory, task: Task) -> Trajectory:
     seed, place = stable_seed(recipe.seed, task.key), Place(run=f"{recipe.name}-demonstrations")
     async with make(task.env, **recipe.env.config) as env:
         episode = await rollout(env, agent, task, seed, Limits(), place=place)
-        calls = _told_calls(recipe, episode)
+        calls = _told_calls(recipe, episode, seed)
         if not episode.scored or calls == [turn.calls for turn in episode.turns]:
             return episode
         return await rollout(env, Script([Action(calls=each) for each in calls]), task, seed, Limits(), place=place)
 
 
-def _told_calls(recipe: Recipe, episode: Trajectory) -> list[tuple[ToolCall, ...]]:
+def _told_calls(recipe: Recipe, episode: Trajectory, seed: int) -> list[tuple[ToolCall, ...]]:
     """Return the calls of each turn as the policy is to make them."""
-    skipped = recipe.sft.skip_tools if recipe.sft else ()
+    skipped = _skipped(recipe.sft, seed) if recipe.sft else ()
     kept = [tuple(call for call in turn.calls if call.name not in skipped) for turn in episode.turns]
     if recipe.agent.format != "native":
         kept = [(call,) for calls in kept for call in calls]
     return [calls for calls in kept if calls]
+
+
+def _skipped(sft: SftPart, seed: int) -> tuple[str, ...]:
+    whole = sft.skip_share is not None and random.Random(seed).random() >= sft.skip_share
+    return () if whole else sft.skip_tools
 
 
 class Script(AgentFactory):

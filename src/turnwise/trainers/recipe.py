@@ -111,12 +111,21 @@ class SftPart(_Part):
     min_score: float = 1.0
     skip_tools: tuple[str, ...] = ()
     """Calls that gold leaves out, for shorter episodes: looking around before answering, for example."""
+    skip_share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the tasks whose gold leaves them out, the same tasks for a seed; None: all. So the policy learns both
+    ways, and reinforcement learning may find out which one pays."""
     epochs: int = Field(default=1, ge=1)
     batch: int = Field(default=32, ge=1)
     micro_batch: int = Field(default=16, ge=1)
     lr: float = Field(default=1e-5, gt=0)
     steps: int | None = None
     """Stop after this many updates; None: all epochs."""
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if self.skip_share is not None and not self.skip_tools:
+            raise ValueError("skip_share is read with skip_tools; leave it out")
+        return self
 
 
 class StagePart(_Part):

@@ -148,6 +148,14 @@ async def test_a_screenshot_shows_the_viewport() -> None:
     await session.close()
 
 
+async def test_many_frames_are_drawn_at_one_time_of_the_pages_clock(home: Session) -> None:
+    clock = await home.active.isolated("() => Date.now()")
+    for _ in range(50):
+        await home.active.frame()
+    assert (await home.active.screenshot()).startswith(b"\x89PNG")
+    assert await home.active.isolated("() => Date.now()") == clock
+
+
 async def test_init_scripts_run_before_the_pages_own() -> None:
     engine = await Engine.shared()
     sites = {"home.test": site({"/": "<script>document.title = given</script>"})}

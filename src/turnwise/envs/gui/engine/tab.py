@@ -32,6 +32,9 @@ LISTEN = """() => {
 }"""
 TRIES = 10
 """Frames after which a document that still hears nothing gets its input all the same."""
+FRAME_APART = 0.01
+"""Milliseconds between frames drawn at one time of the page's clock. Chromium cuts to whole microseconds, and never
+answers for a frame that is then no later than the last one."""
 NAVIGATIONS = 20
 """Documents one after another that are waited for after one action; a page that goes on and on is stopped there."""
 REDIRECTS = 10
@@ -234,7 +237,6 @@ class Tab(Input):
         if self.heeds:
             return
         await self.isolated(LISTEN)
-        await self._draw()
         for _ in range(TRIES):
             await self._move(*self.pointer)
             if await self.isolated("() => globalThis.heard"):
@@ -260,9 +262,8 @@ class Tab(Input):
         drawing = self.session.browser.drawing
         # Chromium's compositor dies of two frames at a time, be they of different pages.
         await drawing.acquire()
-        frame = self.channel.send(
-            "HeadlessExperimental.beginFrame", frameTimeTicks=self.ticks + self.elapsed + 0.001 * self.frames, **how
-        )
+        time = self.ticks + self.elapsed + FRAME_APART * self.frames
+        frame = self.channel.send("HeadlessExperimental.beginFrame", frameTimeTicks=time, **how)
         frame.add_done_callback(lambda _: self._drawn(drawing))
         # Who waits may be cancelled, and the frame is being drawn all the same.
         return await self._await(_told_of(frame))
