@@ -1,6 +1,7 @@
 """Runs a trainer to its end in a process of its own: verl starts Ray, and Ray's workers outlive a killed driver."""
 
 import contextlib
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +9,9 @@ from pathlib import Path
 
 from turnwise.errors import TrainerError
 from turnwise.process import last_error, started
+
+FULL = 1 << 20
+"""Bytes of free disk below which a failure is put down to their lack."""
 
 
 def run_process(
@@ -39,7 +43,14 @@ def run_process(
     if code is None:
         raise TrainerError(f"the trainer did not end within {timeout_s:g} s and was stopped; its log: {log}")
     if code != 0:
-        raise TrainerError(f"the trainer ended with exit code {code}: {last_error(log)}; its log: {log}")
+        raise TrainerError(f"the trainer ended with exit code {code}: {_reason(log)}; its log: {log}")
+
+
+def _reason(log: Path) -> str:
+    # The log of a process that ran out of disk breaks off before it can say so.
+    if shutil.disk_usage(log.parent).free < FULL:
+        return f"the disk is full; make room around {log.parent}, then go on with --resume"
+    return last_error(log)
 
 
 def _wait(process: "subprocess.Popen[bytes]", watch: Callable[[], None] | None, timeout_s: float | None) -> int | None:
