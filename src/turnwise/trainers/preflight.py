@@ -99,8 +99,11 @@ def _budget(recipe: Recipe, episodes: Sequence[Trajectory]) -> list[Finding]:
     needed = max(len(episode.turns) for episode in episodes)
     first = recipe.rl.horizon.turns[0]
     if needed > recipe.rl.horizon.turns[-1]:
-        told = f"gold needs {needed} turns, the horizon ends at {recipe.rl.horizon.turns[-1]}: raise rl.horizon.turns"
-        return [Finding("horizon", "error", told)]
+        told = f"gold needs {needed} turns, the horizon ends at {recipe.rl.horizon.turns[-1]}: "
+        if recipe.sft is not None and recipe.sft.skip_share is not None:
+            # Two ways are shown on purpose; which one fits is what the reward tells.
+            return [Finding("horizon", "warn", told + "only the gold that sft.skip_tools shortens can end in time")]
+        return [Finding("horizon", "error", told + "raise rl.horizon.turns")]
     return [
         Finding(
             "horizon", "ok" if needed <= first else "warn", f"gold needs {needed} turns, the first limit is {first}"

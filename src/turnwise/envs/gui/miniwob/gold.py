@@ -6,7 +6,6 @@ variables), and it answers with steps that an agent can take: an element, or a p
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
@@ -20,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @cache
-def script(page: str) -> str:
-    """Return a page's script, and those beside it, as one function of page, fields and the part of the step wanted."""
-    helpers, *others = sorted((DATA / "gold").glob("*.js"), key=lambda path: (path.name != "helpers.js", path.name))
-    found = [text for text in map(_read, others) if f'gold["{page}"]' in text]
-    body = "\n".join([_read(helpers), *found])
+def script() -> str:
+    """Return all scripts as one function of page, fields and the part of the step that is wanted."""
+    folder = DATA / "gold"
+    others = sorted(path for path in folder.glob("*.js") if path.name != "helpers.js")
+    body = "\n".join(path.read_text(encoding="utf-8") for path in (folder / "helpers.js", *others))
     return (
         f"(page, fields, part) => {{\nconst gold = {{}};\n{body}\n"
         "const found = gold[page] ? gold[page](fields) : null;\n"
@@ -34,10 +33,6 @@ def script(page: str) -> str:
     )
 
 
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
 async def next_step(tab: "Tab", page: str, fields: Mapping[str, str]) -> GoldStep:
     """Return the next step of a page's solution.
 
@@ -45,9 +40,9 @@ async def next_step(tab: "Tab", page: str, fields: Mapping[str, str]) -> GoldSte
         EnvError: The page has no script, or its script finds no way on.
     """
     told: dict[str, JsonValue] = {**fields}
-    said: dict[str, Any] | None = await tab.main(script(page), page, told, None)
+    said: dict[str, Any] | None = await tab.main(script(), page, told, None)
     if said is None:
         raise EnvError(f"page {page!r}: no scripted solution leads on from here")
-    node = await tab.main_node(script(page), page, told, "element") if said["element"] else None
-    to = await tab.main_node(script(page), page, told, "to") if said["to"] else None
+    node = await tab.main_node(script(), page, told, "element") if said["element"] else None
+    to = await tab.main_node(script(), page, told, "to") if said["to"] else None
     return GoldStep(tool=said["tool"], node=node, to=to, args=said["args"])
