@@ -36,6 +36,7 @@ def test_defaults_and_overrides(tmp_path: Path) -> None:
         ("gpus=2", "no meaning on device 'cpu'"),
         ("rl.mini_batches=3", "must divide"),
         ("rl=null", "nothing to do"),
+        ("sft={skip_share: 0.5}", "read with skip_tools"),
         ("model.tiny={}", "not both"),
         ("rl.steps=many", "valid integer"),
         ("prompt_tokens=4096", "below context_tokens"),

@@ -266,7 +266,7 @@ class Tab(Input):
         frame = self.channel.send("HeadlessExperimental.beginFrame", frameTimeTicks=time, **how)
         frame.add_done_callback(lambda _: self._drawn(drawing))
         # Who waits may be cancelled, and the frame is being drawn all the same.
-        return await self._await(_told_of(frame))
+        return await self._await(asyncio.shield(frame))
 
     def _drawn(self, drawing: asyncio.Lock) -> None:
         """Let others draw: now, or once the context that the frame was for is gone."""
@@ -438,23 +438,6 @@ class Tab(Input):
 
     def _on_Inspector_targetCrashed(self, params: dict[str, Any]) -> None:  # noqa: N802
         self.session.fail(PageCrashed("the page's process ended"))
-
-
-def _told_of(future: "asyncio.Future[dict[str, Any]]") -> "asyncio.Future[dict[str, Any]]":
-    """Return a future that gets another's outcome, and whose end is not the other's."""
-    waiter: asyncio.Future[dict[str, Any]] = future.get_loop().create_future()
-
-    def tell(done: "asyncio.Future[dict[str, Any]]") -> None:
-        if waiter.done():
-            return
-        error = done.exception()
-        if error is None:
-            waiter.set_result(done.result())
-        else:
-            waiter.set_exception(error)
-
-    future.add_done_callback(tell)
-    return waiter
 
 
 def _whole(text: str) -> int:
