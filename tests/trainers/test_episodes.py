@@ -12,22 +12,22 @@ import pytest
 pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("transformers", reason="needs the train extra")
 
-from turnwise.envs import Grade, StopReason, ToolEnv, tool
+from turnwise.envs import StopReason, tool
 from turnwise.errors import EnvError, StoreError
 from turnwise.tasks import Task
 from turnwise.trainers.episodes import Ask, EpisodeMaker
 from turnwise.trainers.fakeserver import FakeTokenServer
 from turnwise.trainers.liveprobes import UNPROBED
 from turnwise.trainers.recipe import Recipe, parse_recipe
-from turnwise.trainers.tiny import tiny_tokenizer
 from turnwise.trajectories import Store, Trajectory
+from word_env import Word, word_tokenizer
 
 pytestmark = pytest.mark.train
-TOKENIZER: Any = tiny_tokenizer(["say[yes] say[no] and the door is open"], 300)
+TOKENIZER: Any = word_tokenizer()
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": -1}
 
 
-class Gate(ToolEnv):
+class Gate(Word):
     """Opens at the word; can be told to break or to hang, and counts what was closed."""
 
     name = "gate"
@@ -35,16 +35,6 @@ class Gate(ToolEnv):
     breaks: ClassVar[int] = 0
     closed: ClassVar[int] = 0
     held: ClassVar[threading.Event] = threading.Event()
-
-    async def begin(self) -> str:
-        self.said: list[str] = []
-        return "Say the word."
-
-    def state(self) -> list[str]:
-        return list(self.said)
-
-    async def grade(self) -> Grade:
-        return Grade(float("yes" in self.said), "yes" in self.said)
 
     async def close(self) -> None:
         Gate.closed += 1
