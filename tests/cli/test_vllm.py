@@ -31,7 +31,7 @@ RECIPE = {
     "agent": {"format": "native", "turn_tokens": 48},
     "context_tokens": 768,
     "prompt_tokens": 512,
-    "sft": {"epochs": 60, "batch": 7, "micro_batch": 7, "lr": 0.003},
+    "sft": {"epochs": 200, "batch": 7, "micro_batch": 7, "lr": 0.004},
     "rl": {"steps": 1, "tasks_per_step": 4, "group": 4, "micro_batch": 8, "horizon": {"turns": [4]}},
 }
 Run = Callable[..., Ran]
