@@ -14,7 +14,7 @@ from turnwise.envs.tools import InvalidCall
 from turnwise.errors import EnvError
 
 if TYPE_CHECKING:
-    from turnwise.envs.gui.engine import Session, Tab
+    from turnwise.envs.gui.engine import PageSnapshot, Session, Tab
 
 Button = Literal["left", "middle", "right"]
 Modifier = Literal["Alt", "Control", "ControlOrMeta", "Meta", "Shift"]
@@ -53,6 +53,7 @@ class PageEnv(ToolEnv):
         self._site, self._session, self._tree, self._tab, self._hit = site, session, None, None, None
         self._numbers: dict[Tab, Numbers] = {}
         self._fresh: JsonValue = None
+        self._ahead: PageSnapshot | None = None
         self._part = self._parts_of_page = 1
         self._told_dialogs = self._told_blocked = 0
 

@@ -1,5 +1,6 @@
 """Pages in a real browser as an environment."""
 
+import asyncio
 import random
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,7 +19,7 @@ from turnwise.errors import EnvError, TaskError
 from turnwise.tasks.canonical import fingerprint
 
 if TYPE_CHECKING:
-    from turnwise.envs.gui.engine import EngineConfig
+    from turnwise.envs.gui.engine import Engine, EngineConfig
 
 BY_ID = ("click", "fill", "select", "press", "hover", "focus", "drag", "scroll")
 BY_POINT = (
@@ -26,6 +27,8 @@ BY_POINT = (
     *("type_text", "press", "key_down", "key_up"),
 )
 NAVIGATING = ("goto", "back", "forward", "tab_new", "tab_close", "tab_focus")
+FIRST_MS = 1000.0
+"""How far the first page's clock moves before it is shown: what it animates at its start is over then."""
 ENDING = ("wait", "answer", "infeasible")
 
 
@@ -48,6 +51,10 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
         from turnwise.envs.gui.engine import Engine
 
         engine = await Engine.shared(self.engine_config)
+        async with engine.loading:
+            return await self._opened(engine)
+
+    async def _opened(self, engine: "Engine") -> Observation:
         site = self._made()
         self._site = site
         session = await engine.open(
@@ -58,9 +65,8 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
         )
         self._begin_pages(site, session)
         self._verdict: Verdict | None = None
-        await session.active.goto(site.start)
+        await session.active.goto(site.start, FIRST_MS)
         goal = await site.begin(session)
-        await session.active.settle()
         # Now, or the first action would take twice as long.
         await session.active.heed()
         await self._go_ahead()
@@ -114,10 +120,17 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
         session, site, self._session, self._site = self._session, self._site, None, None
         try:
             if session is not None:
-                await session.close()
+                session.leave()
         finally:
             if site is not None:
                 await site.close()
+
+    async def close(self) -> None:
+        """Free what the episode holds; returns when the browser has thrown its context away."""
+        session = self._session
+        await super().close()
+        if session is not None:
+            await session.close()
 
     def offered(self) -> tuple[str, ...]:
         """Return the tools that the settings and the task's site make sense of."""
@@ -147,11 +160,16 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
         await self._compared(call)
         if self._over is None:
             await self.session.active.settle()
-            await self._stopped_by_page()
+            await self._stopped_by_page(last=self._log[-1].calls[-1:] == (call,))
         return output
 
-    async def _stopped_by_page(self) -> None:
-        verdict = await self.site.verdict(self.session, final=False)
+    async def _stopped_by_page(self, *, last: bool) -> None:
+        asked = self.site.verdict(self.session, final=False)
+        if last:
+            # The page stands still, so that what the turn shows of it can be looked at meanwhile.
+            verdict, self._ahead = await asyncio.gather(asked, self.session.active.snapshot())
+        else:
+            verdict = await asked
         if verdict.done:
             self._verdict = verdict
             self.finish(StopReason.SOLVED if verdict.success else StopReason.ENDED)

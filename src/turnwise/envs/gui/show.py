@@ -12,7 +12,7 @@ from turnwise.envs.gui.observe import Numbers, Shown, Tree, actionable, pages, q
 from turnwise.envs.types import ImagePart, Part, TextPart
 
 if TYPE_CHECKING:
-    from turnwise.envs.gui.engine import Tab
+    from turnwise.envs.gui.engine import PageSnapshot, Tab
 
 MOST_NOTES = 5
 """Dialogs and refused requests that one observation tells."""
@@ -24,7 +24,7 @@ class Showing(PageEnv):
     async def page_parts(self) -> tuple[Part, ...]:
         """Look at the active tab and describe it."""
         tab = self.session.active
-        snapshot = await tab.snapshot()
+        snapshot = await self._look()
         page = self._dom = Dom(snapshot.dom)
         numbers = self._numbers.setdefault(tab, Numbers())
         if numbers.open(page.root):
@@ -36,9 +36,13 @@ class Showing(PageEnv):
             parts.append(ImagePart.of(await self._picture(tab)))
         return tuple(parts)
 
+    async def _look(self) -> "PageSnapshot":
+        ahead, self._ahead = self._ahead, None
+        return ahead or await self.session.active.snapshot()
+
     async def _looked(self) -> JsonValue:
         """Return what of the present page goes into the state key."""
-        snapshot = await self.session.active.snapshot()
+        snapshot = await self._look()
         page = Dom(snapshot.dom)
         return [page.digest, page.place(snapshot.focused)]
 

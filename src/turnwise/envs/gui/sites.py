@@ -94,12 +94,15 @@ class GuiSite(ABC):
         """Return who answers requests, by host name; called once, before the first page is opened."""
 
     async def begin(self, session: "Session") -> str:
-        """Start the problem in the page that was just opened; return the goal, which is shown to the agent."""
+        """Start the problem in the page that was just opened; return the goal, which is shown to the agent.
+
+        A site that changes the page lets it settle.
+        """
         return self.task.instruction
 
     @abstractmethod
     async def verdict(self, session: "Session", *, final: bool) -> Verdict:
-        """Tell how the episode stands.
+        """Tell how the episode stands, leaving the page as it is: it is looked at meanwhile.
 
         Asked after every call, and once more with ``final`` when the episode ends, whoever ended it.
         """

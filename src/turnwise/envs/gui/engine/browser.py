@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import Any
 
 from turnwise.envs.gui.engine.cdp import Connection
@@ -9,6 +10,9 @@ from turnwise.envs.gui.engine.config import EngineConfig, find_executable
 from turnwise.envs.gui.engine.keeper import Chromium, Keeper
 from turnwise.envs.gui.engine.session import Session
 from turnwise.errors import EnvError
+
+PATIENCE_S = 0.1
+"""Seconds that what can wait for a page to load waits for one."""
 
 
 class Browser:
@@ -21,6 +25,10 @@ class Browser:
         self.root.events = self._event
         self.sessions: dict[str, Session] = {}
         self.spares: list[Session] = []
+        self.left: list[Session] = []
+        """Sessions that are over, whose contexts have yet to be thrown away."""
+        self.wanting = False
+        """Whether a spare session is to be made."""
         self.opened = 0
         self.drawing = asyncio.Lock()
         self.alive = True
@@ -66,12 +74,30 @@ class Browser:
         )
 
     async def take(self) -> Session:
-        """Return a session in a fresh context, and see to the next spare one."""
+        """Return a session in a fresh context; the next spare one is made when there is time."""
         self.opened += 1
         session = self._spare() or await self._fresh()
-        if len(self.spares) < self.config.spares and not self.retired:
-            self._spawn(self._stock())
+        self.wanting = True
+        self._later()
         return session
+
+    def relieve(self) -> None:
+        """Do what has waited until a page is busy with itself: the browser's one thread is then free for it."""
+        self.clear()
+        wanting, self.wanting = self.wanting, False
+        if wanting and len(self.spares) < self.config.spares and not self.retired:
+            self._spawn(self._stock())
+
+    def clear(self) -> None:
+        """Throw away the contexts of sessions that are over."""
+        left, self.left = self.left, []
+        for session in left:
+            disposed = self.root.send("Target.disposeBrowserContext", browserContextId=session.context)
+            disposed.add_done_callback(partial(_gone, session))
+
+    def _later(self) -> None:
+        """Relieve the browser soon, whether or not a page loads meanwhile."""
+        self.connection.loop.call_later(PATIENCE_S, self.relieve)
 
     def _spare(self) -> Session | None:
         while self.spares:
@@ -82,8 +108,10 @@ class Browser:
         return None
 
     def drop(self, session: Session) -> None:
-        """Forget a closed session; a retired browser ends with its last one."""
+        """Take note of a session that is over; a retired browser ends with its last one."""
         self.sessions.pop(session.context, None)
+        self.left.append(session)
+        self._later()
         if self.retired:
             self.retire()
 
@@ -91,7 +119,7 @@ class Browser:
         """Take no more episodes, and end when the last one is over."""
         self.retired = True
         while self.spares:
-            self.spares.pop().abandon()
+            self.spares.pop().leave()
         if not self.sessions:
             self._spawn(self.end())
 
@@ -100,6 +128,7 @@ class Browser:
         self.alive = False
         self.connection.close()
         self.sessions.clear()
+        self.clear()
         await Keeper.shared().end(self.chromium)
 
     async def _fresh(self) -> Session:
@@ -152,5 +181,11 @@ class Browser:
         self.sessions.clear()
         self.spares.clear()
         if not self.connection.loop.is_closed():
+            self.connection.loop.call_soon(self.clear)
             self._spawn(Keeper.shared().end(self.chromium))
         return self.chromium.last_words()
+
+
+def _gone(session: Session, _: "asyncio.Future[dict[str, Any]]") -> None:
+    if session.gone is not None and not session.gone.done():
+        session.gone.set_result(None)

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from turnwise.envs.gui.engine.errors import BrowserDied, PageGone, ProtocolError
-from turnwise.errors import EnvError
+from turnwise.errors import EnvError, MissingExtraError
+
+try:
+    import orjson
+except ImportError as error:
+    raise MissingExtraError.of("gui", "orjson") from error
 
 Events = Callable[[str, dict[str, Any]], None]
 _READ = 1 << 18
@@ -82,6 +87,21 @@ def _unheard(method: str, params: dict[str, Any]) -> None:
     """Hear nothing."""
 
 
+def _written(message: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(message)
+    except orjson.JSONEncodeError:
+        # Half a surrogate pair, which JavaScript's strings may hold.
+        return json.dumps(message, separators=(",", ":")).encode()
+
+
+def _read(text: bytearray) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
+
+
 class Connection:
     """A browser's pipe, read by this event loop."""
 
@@ -109,7 +129,7 @@ class Connection:
         message: dict[str, Any] = {"id": self.numbers, "method": method, "params": params}
         if ident:
             message["sessionId"] = ident
-        data = json.dumps(message, separators=(",", ":")).encode() + b"\0"
+        data = _written(message) + b"\0"
         if not self.unsent:
             with contextlib.suppress(BlockingIOError, InterruptedError):
                 data = data[self._send(data) :]
@@ -156,7 +176,7 @@ class Connection:
             return
         self.unread += data
         while (end := self.unread.find(b"\0", self.searched)) >= 0:
-            message = json.loads(self.unread[:end])
+            message = _read(self.unread[:end])
             del self.unread[: end + 1]
             self.searched = 0
             self._dispatch(message)

@@ -1,5 +1,6 @@
 """How the browser is started and kept."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,9 @@ class EngineConfig(BaseModel, frozen=True, extra="forbid"):
     """Episodes after which a new browser takes over, so that memory stays bounded."""
     spares: int = Field(default=1, ge=0, le=8)
     """Fresh contexts made ahead of need."""
+    loads: int = Field(default=max(2, os.cpu_count() or 1), ge=1)
+    """Episodes whose first page loads at once. A load keeps a processor busy; more of them would hold up each other and
+    the steps of all other episodes."""
     step_timeout_s: float = Field(default=15.0, gt=0)
     """Backstop of one command to a page, by the clock; its firing is a failure of the episode, never a score."""
     launch_timeout_s: float = Field(default=30.0, gt=0)
@@ -55,8 +59,6 @@ def find_executable(config: EngineConfig) -> str:
 
 
 def _playwrights() -> str | None:
-    import os
-
     base = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / ".cache/ms-playwright")
     if not os.access(base, os.R_OK | os.X_OK):
         return None

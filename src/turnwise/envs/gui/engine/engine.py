@@ -28,6 +28,8 @@ class Engine:
         self.browser: Browser | None = None
         self.inherited: Browser | None = None
         """What an event loop that is closed left behind."""
+        self.loading = asyncio.Semaphore(config.loads)
+        """Held by an episode while its first page loads."""
         self._starting = asyncio.Lock()
 
     @classmethod

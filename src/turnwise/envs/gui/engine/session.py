@@ -49,8 +49,8 @@ class Session:
         """Files that may be uploaded: their names to their paths."""
         self.broken: EnvError | None = None
         self.closed = False
-        self.gone: asyncio.Future[dict[str, Any]] | None = None
-        """The browser's word that it has thrown the context away; None while it is open."""
+        self.gone: asyncio.Future[None] | None = None
+        """Done once the browser has thrown the context away; None while it is open."""
         self._dialogs = 0
         self._windows = 0
         self._arrived: asyncio.Future[Tab] | None = None
@@ -116,25 +116,29 @@ class Session:
 
     async def close(self) -> None:
         """Throw the context away; returns when the browser has done so."""
-        gone = self.abandon()
-        if gone is not None:
+        self.abandon()
+        if self.gone is not None:
             with contextlib.suppress(EnvError, TimeoutError):
                 async with asyncio.timeout(self.config.step_timeout_s):
-                    await gone
+                    await asyncio.shield(self.gone)
 
-    def abandon(self) -> "asyncio.Future[dict[str, Any]] | None":
-        """Throw the context away without waiting; may be called twice."""
+    def abandon(self) -> None:
+        """Throw the context away without waiting."""
+        self.leave()
+        self.browser.clear()
+
+    def leave(self) -> None:
+        """Have the context thrown away once the browser has nothing better to do; may be called twice."""
         if self.closed:
-            return None
+            return
         self.closed = True
+        self.gone = asyncio.get_running_loop().create_future()
         for tab in self.tabs:
             tab.channel.forget()
         self.tabs = []
-        self.gone = self.root.send("Target.disposeBrowserContext", browserContextId=self.context)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         self.browser.drop(self)
-        return self.gone
 
     def fail(self, error: EnvError) -> None:
         """Let everything that the episode still does fail with this."""

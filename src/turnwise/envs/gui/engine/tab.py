@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
@@ -54,6 +55,9 @@ CLOCK = """(() => {
   History.prototype.forward = () => travel(1);
 })()"""
 """Lets times within a document follow the page's clock, and takes away what would reach around the interception."""
+
+_MEMBER = "function (name) { return this[name] ?? null }"
+_WITHOUT = "function (names) { return Object.fromEntries(Object.entries(this).filter(([n]) => !names.includes(n))) }"
 
 
 class Tab(Input):
@@ -120,8 +124,8 @@ class Tab(Input):
         """
         return await self._await(self.channel.send(method, **params))
 
-    async def goto(self, url: str) -> None:
-        """Open an address and wait until it has loaded.
+    async def goto(self, url: str, ms: float = SETTLE_MS) -> None:
+        """Open an address, wait until it has loaded and let the page's clock move on by ``ms``.
 
         Raises:
             NavigationRefused: It is not an ``https`` address of one of the session's sites.
@@ -129,7 +133,7 @@ class Tab(Input):
         where = json.dumps(checked(url, self.session.sites))
         # Not Page.navigate: it may change processes, and a new one does not take over the page's clock.
         await self.cdp("Runtime.evaluate", expression=f"window.location.assign({where})", userGesture=True)
-        await self.settle()
+        await self.settle(ms)
 
     async def back(self) -> bool:
         """Go back in the tab's history; tell whether there was anything."""
@@ -157,19 +161,41 @@ class Tab(Input):
 
     async def isolated_node(self, function: str, *args: JsonValue) -> int | None:
         """Call a function as ``isolated`` does; it returns an element, of which this is the ``backendNodeId``."""
-        result = await self._isolated(function, args, by_value=False)
-        if "objectId" not in result:
-            return None
-        node = await self.cdp("DOM.describeNode", objectId=result["objectId"])
-        return int(node["node"]["backendNodeId"])
+        return await self._described(await self._isolated(function, args, by_value=False))
 
     async def main(self, function: str, *args: JsonValue) -> Any:
         """Call a function in the page's own world; what it returns is the page's word. For the harness only."""
         return (await self._evaluate(function, args, None, by_value=True)).get("value")
 
-    async def main_node(self, function: str, *args: JsonValue) -> int | None:
-        """Call a function as ``main`` does; it returns an element, of which this is the ``backendNodeId``."""
-        result = await self._evaluate(function, args, None, by_value=False)
+    async def main_nodes(self, function: str, *args: JsonValue, nodes: Sequence[str]) -> tuple[Any, dict[str, int]]:
+        """Call a function as ``main`` does; it returns an object, or null.
+
+        Returns:
+            The object as JSON without the members ``nodes``, and the ``backendNodeId`` of each of these that is an
+            element.
+        """
+        made = await self._evaluate(function, args, None, by_value=False)
+        if "objectId" not in made:
+            return made.get("value"), {}
+        sent = [self._member(made["objectId"], name) for name in nodes]
+        rest = self._called(made["objectId"], _WITHOUT, list(nodes), by_value=True)
+        found = zip(nodes, await asyncio.gather(*sent), strict=True)
+        return _value(await self._await(rest)), {name: node for name, node in found if node is not None}
+
+    async def _member(self, ident: str, name: str) -> int | None:
+        held = (await self._await(self._called(ident, _MEMBER, name, by_value=False)))["result"]
+        return await self._described(held)
+
+    def _called(self, ident: str, function: str, arg: JsonValue, *, by_value: bool) -> "asyncio.Future[dict[str, Any]]":
+        return self.channel.send(
+            "Runtime.callFunctionOn",
+            objectId=ident,
+            functionDeclaration=function,
+            arguments=[{"value": arg}],
+            returnByValue=by_value,
+        )
+
+    async def _described(self, result: dict[str, Any]) -> int | None:
         if "objectId" not in result:
             return None
         node = await self.cdp("DOM.describeNode", objectId=result["objectId"])
@@ -388,7 +414,10 @@ class Tab(Input):
         if isinstance(response, Exception):
             self.session.fail(EnvError(f"the site behind {url[:200]} failed: {response!r}"))
             response = NOT_FOUND
-        self.channel.send("Fetch.fulfillRequest", requestId=ident, **fulfilment(response))
+        sent = self.channel.send("Fetch.fulfillRequest", requestId=ident, **fulfilment(response))
+        if params["resourceType"] == "Document":
+            # The page is now the renderer's work for a while, and the browser's own thread is free.
+            sent.add_done_callback(lambda _: self.session.browser.relieve())
 
     def _redirected(self, params: dict[str, Any]) -> int:
         """Return how many redirects led to a request."""

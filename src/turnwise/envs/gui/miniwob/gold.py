@@ -4,9 +4,10 @@ A script sees the instruction's fields and the page as it stands. It may look wh
 variables), and it answers with steps that an agent can take: an element, or a place for what only a pointer reaches.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -17,20 +18,28 @@ from turnwise.errors import EnvError
 if TYPE_CHECKING:
     from turnwise.envs.gui.engine import Tab
 
+_FOLDER = DATA / "gold"
+_PAGE = re.compile(r'^gold\["([^"]+)"\] = ', re.MULTILINE)
+
 
 @cache
-def script() -> str:
-    """Return all scripts as one function of page, fields and the part of the step that is wanted."""
-    folder = DATA / "gold"
-    others = sorted(path for path in folder.glob("*.js") if path.name != "helpers.js")
-    body = "\n".join(path.read_text(encoding="utf-8") for path in (folder / "helpers.js", *others))
-    return (
-        f"(page, fields, part) => {{\nconst gold = {{}};\n{body}\n"
-        "const found = gold[page] ? gold[page](fields) : null;\n"
-        "if (!found) return null;\n"
-        "const {tool, element, to, args} = found;\n"
-        "return part ? {element, to}[part] : {tool, args, element: Boolean(element), to: Boolean(to)};\n}"
-    )
+def script(page: str) -> str:
+    """Return a page's solution as a function of the instruction's fields; it returns the next step, or null.
+
+    Raises:
+        EnvError: The page has no script.
+    """
+    if page not in _files():
+        raise EnvError(f"page {page!r} has no scripted solution")
+    helpers = (_FOLDER / "helpers.js").read_text(encoding="utf-8")
+    return f"fields => {{\nconst gold = {{}};\n{helpers}\n{_files()[page]}\nreturn gold[{page!r}](fields);\n}}"
+
+
+@cache
+def _files() -> dict[str, str]:
+    """Return, for each page with a solution, the text of the file that holds it."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(_FOLDER.glob("*.js"))]
+    return {page: text for text in texts for page in _PAGE.findall(text)}
 
 
 async def next_step(tab: "Tab", page: str, fields: Mapping[str, str]) -> GoldStep:
@@ -40,9 +49,7 @@ async def next_step(tab: "Tab", page: str, fields: Mapping[str, str]) -> GoldSte
         EnvError: The page has no script, or its script finds no way on.
     """
     told: dict[str, JsonValue] = {**fields}
-    said: dict[str, Any] | None = await tab.main(script(), page, told, None)
-    if said is None:
+    said, nodes = await tab.main_nodes(script(page), told, nodes=("element", "to"))
+    if not said:
         raise EnvError(f"page {page!r}: no scripted solution leads on from here")
-    node = await tab.main_node(script(), page, told, "element") if said["element"] else None
-    to = await tab.main_node(script(), page, told, "to") if said["to"] else None
-    return GoldStep(tool=said["tool"], node=node, to=to, args=said["args"])
+    return GoldStep(tool=said["tool"], node=nodes.get("element"), to=nodes.get("to"), args=said["args"])

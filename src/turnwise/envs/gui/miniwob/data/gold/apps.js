@@ -11,8 +11,16 @@ const mail = (fields) => {
   if (task === "reply" || task === "forward") return click(sender);
   return click(sender.closest(".email-thread").querySelector(task === "delete" ? ".trash" : ".star"));
 };
-for (const kind of ["", "-delete", "-forward", "-forward-nl", "-forward-nl-turk", "-important", "-nl-turk", "-noscroll", "-reply", "-star-reply"])
-  gold[`email-inbox${kind}`] = mail;
+gold["email-inbox"] = mail;
+gold["email-inbox-delete"] = mail;
+gold["email-inbox-forward"] = mail;
+gold["email-inbox-forward-nl"] = mail;
+gold["email-inbox-forward-nl-turk"] = mail;
+gold["email-inbox-important"] = mail;
+gold["email-inbox-nl-turk"] = mail;
+gold["email-inbox-noscroll"] = mail;
+gold["email-inbox-reply"] = mail;
+gold["email-inbox-star-reply"] = mail;
 
 const posts = (user) => all(".media").filter((post) => words(post.querySelector(".username")) === user);
 const BUTTONS_BY_NAME = { "Share via DM": "share", "Copy link to Tweet": "copy", "Embed Tweet": "embed", Mute: "menu-user", Block: "block-user", Report: "report" };

@@ -52,3 +52,36 @@ const drawn = () => {
   const random = new Math.seedrandom(HARNESS.problem);
   return (low, high) => Math.floor(random() * (high - low) + low);
 };
+
+// Widgets that pages of several kinds have.
+const targets = (fields) => Object.keys(fields).filter((key) => key.startsWith("target ")).map((key) => fields[key]);
+const MONTHS = "January February March April May June July August September October November December".split(" ");
+const pickDate = (input, month, day, year) => {
+  const wanted = [month, day].map((n) => String(n).padStart(2, "0")).join("/") + `/${year}`;
+  if (one(input).value === wanted) return null;
+  if (!shown("#ui-datepicker-div")) return click(input);
+  const at = Number(words(".ui-datepicker-year")) * 12 + MONTHS.indexOf(words(".ui-datepicker-month"));
+  const ahead = Number(year) * 12 + Number(month) - 1 - at;
+  if (ahead) return click(ahead > 0 ? ".ui-datepicker-next" : ".ui-datepicker-prev");
+  return click(named("#ui-datepicker-div td a", Number(day)));
+};
+// Type the beginning, then take the suggestion that fits.
+const suggest = (input, typed, fits) => {
+  const field = one(input);
+  if (fits(field.value)) return null;
+  const item = all("ul.ui-autocomplete li").find((li) => shown(li) && fits(words(li)));
+  if (item) return click(item);
+  return field.value === typed ? wait() : fill(field, typed);
+};
+// A slider by its keys, once a click gave it the focus: a fifth of the way with the page keys, one with the arrows.
+const slide = (slider, wanted) => {
+  const option = (name) => $(slider).slider("option", name);
+  const ahead = Number(wanted) - option("value");
+  if (!ahead) return null;
+  if (!one(slider).contains(document.activeElement)) return click(slider);
+  const page = (option("max") - option("min")) / 5;
+  const keys = Math.abs(ahead) >= page ? ["PageUp", "PageDown"] : ["ArrowRight", "ArrowLeft"];
+  return step("press", null, { keys: keys[ahead > 0 ? 0 : 1] });
+};
+// By the wheel; over a disabled area only where the pointer says, for an id of it cannot be aimed at.
+const wheel = (target, dy) => step("scroll_at", null, { ...centre(target), dx: 0, dy });

@@ -63,8 +63,6 @@ const film = (fields) => {
 gold["multi-layouts"] = film;
 gold["multi-orderings"] = film;
 
-// By the wheel; over a disabled area only where the pointer says, for an id of it cannot be aimed at.
-const wheel = (target, dy) => step("scroll_at", null, { ...centre(target), dx: 0, dy });
 gold["scroll-text-2"] = (fields) => {
   const area = one("#text-area");
   const left = fields.target === "top" ? -area.scrollTop : area.scrollHeight - area.clientHeight - area.scrollTop;
