@@ -14,8 +14,10 @@ transformers = pytest.importorskip("transformers", reason="needs the train extra
 from turnwise.agents.chat import Chat, ChatConfig  # noqa: E402
 from turnwise.agents.limits import Limits  # noqa: E402
 from turnwise.agents.rollout import rollout  # noqa: E402
+from turnwise.envs import ToolOutput  # noqa: E402
 from turnwise.errors import ConfigError  # noqa: E402
 from turnwise.trainers.credit import CreditBatch, get  # noqa: E402
+from turnwise.trainers.probes.replay import acted  # noqa: E402
 from turnwise.trainers.spread import spread  # noqa: E402
 from turnwise.trainers.tiny import tiny_tokenizer  # noqa: E402
 from turnwise.trainers.tokenchat import TokenChat, preflight  # noqa: E402
@@ -33,7 +35,7 @@ QWEN3_LIKE = (
 )
 
 
-def play(words: list[str], **config: Any) -> Trajectory:
+def play(words: list[str], env: Word | None = None, **config: Any) -> Trajectory:
     """Play an episode against a token server that samples the given messages."""
     waiting = [TOKENIZER.encode(f"{word}<|im_end|>") for word in words]
 
@@ -44,7 +46,7 @@ def play(words: list[str], **config: Any) -> Trajectory:
     async def main() -> Trajectory:
         client = TokenModel(TOKENIZER, generate, turn_tokens=40, context_tokens=2000)
         agent = Chat(ChatConfig(model="tiny", **config), client=client)
-        return await rollout(Word(), agent, TASK, 0, Limits(turns=len(words)))
+        return await rollout(env or Word(), agent, TASK, 0, Limits(turns=len(words)))
 
     return anyio.run(main)
 
@@ -124,6 +126,22 @@ def test_no_text_breaks_the_reading_of_native_calls(text: str) -> None:
     message = message_of(text, native=True)
     assert message["role"] == "assistant"
     assert "tool_calls" not in message_of(text, native=False)
+
+
+def test_a_record_replays_what_the_environment_heard_blanks_and_all() -> None:
+    class Hears(Word):
+        async def on_text(self, text: str) -> ToolOutput:
+            self.said.append(text)
+            return ToolOutput.of("noted")
+
+    record = play([" hm \n", "\x1d no\x0b", "yes"], Hears(), format="native")
+
+    async def replay() -> list[str]:
+        env = Hears()
+        await env.reset(TASK, seed=record.seed)
+        return [(await env.step(acted(turn))).info.state_key for turn in record.turns[:-1]]
+
+    assert anyio.run(replay) == [turn.next_state_key for turn in record.turns[:-1]]
 
 
 def test_native_calls_are_read_from_hermes_blocks() -> None:

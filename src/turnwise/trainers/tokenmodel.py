@@ -139,12 +139,15 @@ _CALL = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
 
 
 def message_of(text: str, *, native: bool) -> Message:
-    """Return the assistant message; with native tools, Hermes-style ``<tool_call>`` blocks become its calls."""
-    if not native:
+    """Return the assistant message; with native tools, Hermes-style ``<tool_call>`` blocks become its calls.
+
+    A message without calls stays as it was said, blanks at its ends included: it is what the environment hears, and
+    what a replay of the record tells it again.
+    """
+    calls = [_call(index, raw) for index, raw in enumerate(_CALL.findall(text))] if native else []
+    if not calls:
         return {"role": "assistant", "content": text}
-    calls = [_call(index, raw) for index, raw in enumerate(_CALL.findall(text))]
-    message: Message = {"role": "assistant", "content": _CALL.sub("", text).strip()}
-    return message | {"tool_calls": [*calls]} if calls else message
+    return {"role": "assistant", "content": _CALL.sub("", text).strip(), "tool_calls": [*calls]}
 
 
 def _call(index: int, raw: str) -> dict[str, JsonValue]:
