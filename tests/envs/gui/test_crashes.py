@@ -112,6 +112,20 @@ async def _gone(pid: int) -> None:
     raise AssertionError(f"process {pid} is still there")
 
 
+async def test_browsers_that_served_long_enough_end_whatever_they_were_just_making() -> None:
+    engine = await Engine.shared(EngineConfig(restart_after=3))
+    served = set()
+    for _ in range(20):
+        session = await opened(engine)
+        served.add(session.browser)
+        await session.close()
+    assert len(served) == 7
+    (last,) = (browser for browser in served if browser is engine.browser)
+    for browser in served - {last}:
+        await _gone(browser.chromium.pid)
+    await engine.close()
+
+
 async def test_a_cancelled_episode_leaves_nothing() -> None:
     engine = await Engine.shared(OWN)
     kept = await opened(engine)

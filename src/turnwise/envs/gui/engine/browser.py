@@ -157,7 +157,11 @@ class Browser:
 
     async def _stock(self) -> None:
         with contextlib.suppress(Exception):
-            self.spares.append(await self._fresh())
+            session = await self._fresh()
+            if self.retired:
+                session.leave()
+            else:
+                self.spares.append(session)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
