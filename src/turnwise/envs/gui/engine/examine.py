@@ -1,5 +1,6 @@
 """What ``turnwise doctor`` says of the browser: whether it starts, and which protections hold, found by trying."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from turnwise.sandboxes.diagnosis import BackendReport, Finding
 
 PROC = Path("/proc")
 HOME = "https://doctor.test/"
-ELSEWHERE = ("https://elsewhere.test/", "http://127.0.0.1:1/", "file:///etc/passwd")
+ELSEWHERE = ("https://elsewhere.test/", "file:///etc/passwd")
 FETCH = """async urls => {
   const told = await Promise.allSettled(urls.map(url => fetch(url, {mode: "no-cors"})));
   return urls.filter((_, at) => told[at].status === "fulfilled");
@@ -47,8 +48,16 @@ async def _page(_: SiteRequest) -> SiteResponse:
 
 
 async def _reach(session: Session) -> Finding:
-    reached = await session.active.main(FETCH, list(ELSEWHERE))
-    return _finding("reaches its own sites only", [f"a page reached {url}" for url in reached])
+    reached: list[str] = []
+
+    def heard(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.append("a page reached a service of this machine")
+        writer.close()
+
+    async with await asyncio.start_server(heard, "127.0.0.1", 0) as server:
+        service = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        answered = await session.active.main(FETCH, [service, *ELSEWHERE])
+    return _finding("reaches its own sites only", reached + [f"a page was answered by {url}" for url in answered])
 
 
 async def _scheme(session: Session) -> Finding:
