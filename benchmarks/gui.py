@@ -5,7 +5,8 @@
 PYTHON is the interpreter of a virtual environment of its own that holds ``browsergym-miniwob==0.14.3``, ``miniwob`` and
 ``psutil``; without it only our own figures are printed. A step is one action and the observation after it; an episode
 has a fresh context and its reset is counted. BrowserGym's observation always holds a screenshot; ours is measured as
-text and with one. The scripted players differ in where they find their elements, which is not part of a step.
+text and with one. The scripted players differ in where they find their elements, which is not part of a step. Bare
+contexts are the raw limit: made by DevTools commands alone, with one tab that shows a word, and thrown away.
 """
 
 import argparse
@@ -116,6 +117,38 @@ async def memory(page: str, more: int = 8) -> float:
     return each
 
 
+async def bare(at_once: int, count: int) -> float:
+    """Return how many contexts a second the browser makes and throws away, with a tab of one word in each."""
+    from turnwise.envs.gui.engine import EngineConfig
+    from turnwise.envs.gui.engine.cdp import Connection
+    from turnwise.envs.gui.engine.keeper import Keeper
+
+    chromium = await Keeper.shared().launch(EngineConfig())
+    connection = Connection(chromium.pipe, chromium.last_words)
+    root, left = connection.root, iter(range(count))
+
+    async def one() -> None:
+        context = (await root.send("Target.createBrowserContext"))["browserContextId"]
+        made = await root.send("Target.createTarget", url="about:blank", browserContextId=context)
+        held = await root.send("Target.attachToTarget", targetId=made["targetId"], flatten=True)
+        tab = connection.channel(held["sessionId"], lambda *_: None)
+        frame = (await tab.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
+        await tab.send("Page.setDocumentContent", frameId=frame, html="<button>ok</button>")
+        await tab.send("Runtime.evaluate", expression="document.body.innerText")
+        await root.send("Target.disposeBrowserContext", browserContextId=context)
+
+    async def worker() -> None:
+        for _ in left:
+            await one()
+
+    await one()
+    began = time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(at_once)))
+    seconds = time.perf_counter() - began
+    await Keeper.shared().end(chromium)
+    return count / seconds
+
+
 def pss() -> float:
     total = 0.0
     for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
@@ -151,6 +184,8 @@ def main() -> None:
     for page in asked.pages:
         for at_once in asked.at_once:
             compare(asked, page, at_once)
+    for at_once in asked.at_once:
+        print(f"bare contexts, {at_once} at once: {asyncio.run(bare(at_once, 5 * asked.episodes)):.1f} a second")
     print(f"each further open episode: {asyncio.run(memory(asked.pages[0])):.1f} MB PSS")
     print(f"load {os.getloadavg()[0]:.1f}")
 

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from browser_pages import site
+from turnwise.envs.gui import elements
 from turnwise.envs.gui.engine import (
     Engine,
     EngineConfig,
@@ -330,6 +331,20 @@ async def test_scripts_of_the_page_cannot_patch_the_isolated_world() -> None:
     assert node is not None
     assert await tab.on_node(node, "e => e.value") == "true"
     assert await tab.main("() => document.title") == "false"
+    await session.close()
+
+
+async def test_no_name_on_the_page_stands_for_the_harness_functions() -> None:
+    page = """<iframe name=turnwise></iframe><button id=turnwise style="position:fixed; left:0; top:0">go</button>
+    <script>window.aim = Object.prototype.aim = () => ({x: 1, y: 1}); turnwise = {aim}</script>"""
+    engine = await Engine.shared()
+    session = await engine.open({"home.test": site({"/": page})}, library=elements.LIBRARY)
+    await session.active.goto(HOME)
+    node = await session.active.isolated_node("() => document.querySelector('button')")
+    assert node is not None
+    x, y = await elements.aim(session.active, node, "the button")
+    assert (x, y) != (1, 1)
+    assert (await session.active.main("(x, y) => document.elementFromPoint(x, y).localName", x, y)) == "button"
     await session.close()
 
 

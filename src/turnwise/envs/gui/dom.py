@@ -42,6 +42,8 @@ class Dom:
             total += len(document["nodes"]["backendNodeId"])
         self.backend = [node for document in self._documents for node in document["nodes"]["backendNodeId"]]
         self._place = {node: index for index, node in enumerate(self.backend)}
+        self.digest = self._digest()
+        """sha256 of everything in the documents and of what their fields hold; no layout, no scroll position."""
 
     @cached_property
     def parents(self) -> list[int]:
@@ -62,9 +64,7 @@ class Dom:
         """``backendNodeId`` of every element that listens to the mouse itself; labels pass a click on, so not they."""
         return frozenset(self.backend[index] for index in self._marked("isClickable") if self._name(index) != "LABEL")
 
-    @cached_property
-    def digest(self) -> str:
-        """sha256 of everything in the documents and of what their fields hold; no layout, no scroll position."""
+    def _digest(self) -> str:
         hashed = sha256()
         strings = self._strings
         for document in self._documents:

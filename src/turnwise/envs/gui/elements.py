@@ -12,8 +12,9 @@ from turnwise.envs.tools import InvalidCall
 if TYPE_CHECKING:
     from turnwise.envs.gui.engine import Tab
 
-# Shared by the functions below: how an element is named to the agent, and what keeps it from being acted on.
-_COMMON = """
+LIBRARY = """
+const turnwise = (() => {
+// How an element is named to the agent, and what keeps it from being acted on.
 const told = e => {
   const text = (e.getAttribute('aria-label') || e.innerText || '').trim().replace(/\\s+/g, ' ').slice(0, 40);
   const tag = '<' + e.localName + (e.id ? ' id=' + JSON.stringify(e.id) : '') + '>';
@@ -33,16 +34,12 @@ const deepest = (root, x, y) => {
 };
 const parent = e => e.parentElement || (e.getRootNode() instanceof ShadowRoot ? e.getRootNode().host : null);
 // The page itself is a document, and a text is in an element.
-element = element.nodeType === 9 ? element.documentElement : element.nodeType === 3 ? element.parentElement : element;
-if (!element) return {why: 'gone'};
+const proper = node => node.nodeType === 9 ? node.documentElement : node.nodeType === 3 ? node.parentElement : node;
 const within = (e, outer) => { for (; e; e = parent(e)) if (e === outer) return true; return false; };
-"""
 
-AIM = (
-    """element => {"""
-    + _COMMON
-    + """
-  if (!element.isConnected) return {why: 'gone'};
+const aim = element => {
+  element = proper(element);
+  if (!element?.isConnected) return {why: 'gone'};
   if (element.localName === 'option' && element.closest('select')?.size <= 1 && !element.closest('select').multiple)
     return {why: 'option'};
   if (disabled(element)) return {why: 'disabled'};
@@ -83,15 +80,11 @@ AIM = (
     }
   }
   return cover ? {why: 'covered', by: told(cover)} : {why: 'outside'};
-}"""
-)
-"""Scroll an element into view and return a point of it where a click would hit it, or why there is none."""
+};
 
-READY_TO_TYPE = (
-    """(element, text) => {"""
-    + _COMMON
-    + """
-  if (!element.isConnected) return {why: 'gone'};
+const ready = (element, text) => {
+  element = proper(element);
+  if (!element?.isConnected) return {why: 'gone'};
   element = element.matches('label') && element.control || element;
   if (disabled(element)) return {why: 'disabled'};
   const fields = 'text search url tel email password number date time datetime-local month week color range';
@@ -117,15 +110,11 @@ READY_TO_TYPE = (
   if (typed || area) element.select();
   else element.ownerDocument.getSelection().selectAllChildren(element);
   return {set: false, empty: (typed || area ? element.value : element.textContent) === ''};
-}"""
-)
-"""Focus a field and select what it holds, so that typing replaces it; fields without a text cursor are set here."""
+};
 
-CHOOSE = (
-    """(element, wanted) => {"""
-    + _COMMON
-    + """
-  if (!element.isConnected) return {why: 'gone'};
+const choose = (element, wanted) => {
+  element = proper(element);
+  if (!element?.isConnected) return {why: 'gone'};
   const list = element.closest('select') || (element.matches('label') && element.control);
   if (!list || list.localName !== 'select') return {why: 'unlisted', is: told(element)};
   if (disabled(list)) return {why: 'disabled'};
@@ -144,36 +133,41 @@ CHOOSE = (
   list.dispatchEvent(new Event('input', {bubbles: true, composed: true}));
   list.dispatchEvent(new Event('change', {bubbles: true}));
   return {};
-}"""
-)
-"""Choose options of a list by their text or value."""
+};
 
-FOCUS = (
-    """element => {"""
-    + _COMMON
-    + """
-  if (!element.isConnected) return {why: 'gone'};
+const focus = element => {
+  element = proper(element);
+  if (!element?.isConnected) return {why: 'gone'};
   if (disabled(element)) return {why: 'disabled'};
   if (!shown(element)) return {why: 'hidden'};
   element.scrollIntoViewIfNeeded(true);
   element.focus();
   const root = element.getRootNode();
   return within(root.activeElement, element) ? {} : {why: 'unfocusable', is: told(element)};
-}"""
-)
-"""Move the focus to an element."""
+};
 
-FILES = (
-    """(element, count) => {"""
-    + _COMMON
-    + """
-  if (!element.isConnected) return {why: 'gone'};
+const files = (element, count) => {
+  element = proper(element);
+  if (!element?.isConnected) return {why: 'gone'};
   element = element.matches('label') && element.control || element;
   if (element.localName !== 'input' || element.type !== 'file') return {why: 'nofile', is: told(element)};
   if (disabled(element)) return {why: 'disabled'};
   return count > 1 && !element.multiple ? {why: 'single'} : {};
-}"""
-)
+};
+return {aim, ready, choose, focus, files};
+})()
+"""
+"""What the isolated world of every document holds: the functions that are named below."""
+
+AIM = "turnwise.aim"
+"""Scroll an element into view and return a point of it where a click would hit it, or why there is none."""
+READY_TO_TYPE = "turnwise.ready"
+"""Focus a field and select what it holds, so that typing replaces it; fields without a text cursor are set here."""
+CHOOSE = "turnwise.choose"
+"""Choose options of a list by their text or value."""
+FOCUS = "turnwise.focus"
+"""Move the focus to an element."""
+FILES = "turnwise.files"
 """Check that files can be given to an element."""
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import JsonValue, ValidationError
 
-from turnwise.envs.gui import acting, rewards, textcalls
+from turnwise.envs.gui import acting, elements, rewards, textcalls
 from turnwise.envs.gui.by_id import ById
 from turnwise.envs.gui.by_point import ByPoint
+from turnwise.envs.gui.dom import Dom
 from turnwise.envs.gui.moving import Moving
 from turnwise.envs.gui.settings import GuiConfig, GuiData
 from turnwise.envs.gui.show import Showing
@@ -62,6 +63,7 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
             viewport=site.viewport,
             uploads=tuple(site.uploads.values()),
             init_scripts=site.init_scripts,
+            library=elements.LIBRARY,
         )
         self._begin_pages(site, session)
         self._verdict: Verdict | None = None
@@ -167,7 +169,7 @@ class GuiEnv(ById, ByPoint, Moving, Showing):
         asked = self.site.verdict(self.session, final=False)
         if last:
             # The page stands still, so that what the turn shows of it can be looked at meanwhile.
-            verdict, self._ahead = await asyncio.gather(asked, self.session.active.snapshot())
+            verdict, self._ahead = await asyncio.gather(asked, self.session.active.snapshot(Dom))
         else:
             verdict = await asked
         if verdict.done:

@@ -1,5 +1,6 @@
 """What an agent is shown of a page: text, a screenshot, marks."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -25,7 +26,8 @@ class Showing(PageEnv):
         """Look at the active tab and describe it."""
         tab = self.session.active
         snapshot = await self._look()
-        page = self._dom = Dom(snapshot.dom)
+        page: Dom = snapshot.dom
+        self._dom = page
         numbers = self._numbers.setdefault(tab, Numbers())
         if numbers.open(page.root):
             self._part = 1
@@ -34,16 +36,21 @@ class Showing(PageEnv):
         parts: list[Part] = [TextPart(text=self._text(tab, numbers))]
         if self.config.screenshot != "none":
             parts.append(ImagePart.of(await self._picture(tab)))
+        # After this turn, while the agent thinks.
+        asyncio.get_running_loop().call_soon(self._prepare, tab)
         return tuple(parts)
+
+    def _prepare(self, tab: "Tab") -> None:
+        tab.hold(shown.node for shown in self.actionable())
 
     async def _look(self) -> "PageSnapshot":
         ahead, self._ahead = self._ahead, None
-        return ahead or await self.session.active.snapshot()
+        return ahead or await self.session.active.snapshot(Dom)
 
     async def _looked(self) -> JsonValue:
         """Return what of the present page goes into the state key."""
         snapshot = await self._look()
-        page = Dom(snapshot.dom)
+        page: Dom = snapshot.dom
         return [page.digest, page.place(snapshot.focused)]
 
     def actionable(self) -> list[Shown]:

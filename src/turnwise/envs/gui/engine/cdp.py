@@ -43,8 +43,6 @@ class Channel:
             return future
         number = self.connection.write(self.ident, method, params)
         self.waiting[number], self.methods[number] = future, method
-        if self.connection.broken is not None:
-            self.fail(self.connection.broken)
         return future
 
     def expect(self, future: "asyncio.Future[dict[str, Any]]") -> None:
@@ -129,14 +127,16 @@ class Connection:
         message: dict[str, Any] = {"id": self.numbers, "method": method, "params": params}
         if ident:
             message["sessionId"] = ident
-        data = _written(message) + b"\0"
         if not self.unsent:
-            with contextlib.suppress(BlockingIOError, InterruptedError):
-                data = data[self._send(data) :]
-            if data:
-                self.loop.add_writer(self.pipe, self._writable)
-        self.unsent += data
+            # Not at once: commands that follow now go out together, and wake the browser once.
+            self.loop.call_soon(self._flush)
+        self.unsent += _written(message) + b"\0"
         return self.numbers
+
+    def _flush(self) -> None:
+        self._writable()
+        if self.unsent and self.broken is None:
+            self.loop.add_writer(self.pipe, self._writable)
 
     def take_over(self, old: "Connection") -> None:
         """Go on where a connection of another, closed event loop stopped."""

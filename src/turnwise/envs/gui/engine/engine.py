@@ -67,6 +67,7 @@ class Engine:
         viewport: tuple[int, int] = (1024, 768),
         uploads: Sequence[str | Path] = (),
         init_scripts: Sequence[str] = (),
+        library: str = "",
     ) -> Session:
         """Open a session in a fresh context with one empty tab.
 
@@ -75,6 +76,7 @@ class Engine:
             viewport: Width and height in CSS pixels.
             uploads: Files that may be given to the pages' file fields.
             init_scripts: Run in every document before its own scripts.
+            library: Run in the isolated world of every document, which calls its functions by name.
 
         Raises:
             EnvError: There is no browser, or it died.
@@ -82,7 +84,9 @@ class Engine:
         for last in (False, True):
             session = await self._fresh()
             try:
-                await session.begin(sites, viewport=viewport, uploads=uploads, init_scripts=init_scripts)
+                await session.begin(
+                    sites, viewport=viewport, uploads=uploads, init_scripts=init_scripts, library=library
+                )
             except (PageCrashed, BrowserDied):
                 # A spare one may have died unseen; a fresh one has not.
                 session.abandon()

@@ -36,6 +36,8 @@ class Session:
         self.config = browser.config
         self.sites: Mapping[str, Site] = {}
         self.init_scripts: Sequence[str] = ()
+        self.library = ""
+        """Run in the isolated world of every document."""
         self.viewport = (1024, 768)
         self.tabs: list[Tab] = []
         self.active_index = 0
@@ -73,8 +75,10 @@ class Session:
         viewport: tuple[int, int],
         uploads: Sequence[str | Path],
         init_scripts: Sequence[str],
+        library: str,
     ) -> None:
         """Make it an episode's."""
+        self.library = library
         self.sites, self.viewport, self.init_scripts = sites, viewport, tuple(init_scripts)
         self._lend(uploads)
         await self.active.dress()

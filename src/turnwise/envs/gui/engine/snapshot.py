@@ -1,5 +1,6 @@
 """What is on a page, taken in one pass: the accessibility tree and the DOM over all frames."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ class PageSnapshot:
     ax: list[dict[str, Any]]
     """DevTools' ``AXNode``s of all frames as one tree: the root first, a frame's root a child of its ``Iframe`` node;
     ``nodeId``, ``parentId`` and ``childIds`` are unique over frames."""
-    dom: dict[str, Any]
-    """DevTools' ``DOMSnapshot.captureSnapshot``: ``documents`` and ``strings``; document 0 is the page's."""
+    dom: Any
+    """DevTools' ``DOMSnapshot.captureSnapshot``, or what it was read as."""
     focused: int | None
     """``backendNodeId`` of the focused element."""
     scroll: tuple[float, float]
@@ -30,8 +31,14 @@ STYLES = ("visibility", "opacity", "pointer-events", "cursor")
 """Computed styles in ``dom``, in this order."""
 
 
-async def take(tab: "Tab") -> PageSnapshot:
-    """Take a snapshot of a tab."""
+async def take(tab: "Tab", read: Callable[[dict[str, Any]], Any]) -> PageSnapshot:
+    """Take a snapshot of a tab.
+
+    Args:
+        tab: The tab.
+        read: Called with ``DOMSnapshot.captureSnapshot``'s answer (``documents`` and ``strings``; document 0 is the
+            page's) while the browser still writes the accessibility tree.
+    """
     send = tab.channel.send
     asked = send(
         "DOMSnapshot.captureSnapshot", computedStyles=list(STYLES), includePaintOrder=False, includeDOMRects=False
@@ -39,6 +46,7 @@ async def take(tab: "Tab") -> PageSnapshot:
     tree = send("Accessibility.getFullAXTree")
     dom = await tab._await(asked)
     strings, documents = dom["strings"], dom["documents"]
+    page = read(dom)
     ax: list[dict[str, Any]] = (await tab._await(tree))["nodes"]
     inner = [(document, strings[document["frameId"]]) for document in documents[1:]]
     trees = [send("Accessibility.getFullAXTree", frameId=frame) for _, frame in inner]
@@ -50,7 +58,7 @@ async def take(tab: "Tab") -> PageSnapshot:
         url=_text(strings, first["documentURL"]),
         title=_text(strings, first["title"]),
         ax=ax,
-        dom=dom,
+        dom=page,
         focused=_focused(ax),
         scroll=(first.get("scrollOffsetX", 0.0), first.get("scrollOffsetY", 0.0)),
         frames=frames,

@@ -4,7 +4,8 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
@@ -36,6 +37,8 @@ TRIES = 10
 FRAME_APART = 0.01
 """Milliseconds between frames drawn at one time of the page's clock. Chromium cuts to whole microseconds, and never
 answers for a frame that is then no later than the last one."""
+HELD = 32
+"""Elements that are at hand for what the agent does next."""
 NAVIGATIONS = 20
 """Documents one after another that are waited for after one action; a page that goes on and on is stopped there."""
 REDIRECTS = 10
@@ -84,6 +87,8 @@ class Tab(Input):
         """How many were drawn; each gets a time just after the last one's."""
         self.inner: dict[int, str] = {}
         """For nodes in frames of the page, as of the last snapshot: the frame."""
+        self.held: dict[tuple[int, int], asyncio.Future[dict[str, Any]]] = {}
+        """Elements at hand, by node and world."""
         self.ready = asyncio.ensure_future(self._set_up())
         self.ready.add_done_callback(lambda task: task.cancelled() or task.exception())
 
@@ -204,11 +209,16 @@ class Tab(Input):
     async def on_node(self, node: int, function: str, *args: JsonValue) -> Any:
         """Call a function with an element as its first argument, in the isolated world of the element's frame.
 
+        Args:
+            node: The element's ``backendNodeId``.
+            function: The function's source, or its name where the session's ``library`` has it.
+            args: Further arguments, as JSON.
+
         Raises:
             ProtocolError: The element is gone.
         """
         world = await self._world(self.inner.get(node, self.target))
-        found = await self.cdp("DOM.resolveNode", backendNodeId=node, executionContextId=world)
+        found = await self._await(self.held.get((node, world)) or self._resolved(node, world))
         told = [{"objectId": found["object"]["objectId"]}, *({"value": arg} for arg in args)]
         answer = await self.cdp(
             "Runtime.callFunctionOn",
@@ -219,6 +229,19 @@ class Tab(Input):
             awaitPromise=True,
         )
         return _value(answer)
+
+    def hold(self, nodes: Iterable[int]) -> None:
+        """Have elements at hand, so that acting on one of them is one question less; let go of the last ones."""
+        if self.held:
+            self.held = {}
+            self.channel.send("Runtime.releaseObjectGroup", objectGroup="held")
+        for node in islice(nodes, HELD):
+            world = self.worlds.get(self.inner.get(node, self.target))
+            if world is not None:
+                self.held[node, world] = self._resolved(node, world, objectGroup="held")
+
+    def _resolved(self, node: int, world: int, **more: str) -> "asyncio.Future[dict[str, Any]]":
+        return self.channel.send("DOM.resolveNode", backendNodeId=node, executionContextId=world, **more)
 
     async def upload(self, node: int, names: list[str]) -> None:
         """Give files of the session's list to a file field."""
@@ -270,9 +293,9 @@ class Tab(Input):
             await self._draw()
         self.heeds = True
 
-    async def snapshot(self) -> snapshot.PageSnapshot:
-        """Return what is on the page: accessibility tree and DOM, over all frames."""
-        found = await snapshot.take(self)
+    async def snapshot(self, read: Callable[[dict[str, Any]], Any] = dict) -> snapshot.PageSnapshot:
+        """Return what is on the page: accessibility tree and DOM (as ``read`` makes of it), over all frames."""
+        found = await snapshot.take(self, read)
         self.inner = found.frames
         return found
 
@@ -360,7 +383,9 @@ class Tab(Input):
     async def _world(self, frame: str) -> int:
         if frame not in self.worlds:
             made = await self.cdp("Page.createIsolatedWorld", frameId=frame, worldName="turnwise")
-            self.worlds[frame] = made["executionContextId"]
+            world = self.worlds[frame] = made["executionContextId"]
+            # Once for each document: what is called in it later need not be sent and compiled each time.
+            self.channel.send("Runtime.evaluate", expression=self.session.library, contextId=world)
         return self.worlds[frame]
 
     async def _isolated(self, function: str, args: tuple[JsonValue, ...], *, by_value: bool) -> dict[str, Any]:
