@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from browser_pages import site
-from turnwise.envs.gui.engine import Engine, EngineConfig, ProtocolError, Session
+from turnwise.envs.gui.engine import Engine, EngineConfig, Session
 from turnwise.envs.gui.engine.input import combination
 
 pytestmark = [pytest.mark.browser, pytest.mark.anyio, pytest.mark.usefixtures("browser")]
@@ -136,26 +136,6 @@ async def test_a_snapshot_spans_frames_and_their_elements_can_be_asked(home: Ses
     node = inner["backendDOMNodeId"]
     assert node in snapshot.frames
     assert await home.active.on_node(node, "element => element.textContent") == "inner"
-
-
-async def test_an_element_at_hand_is_the_same_element_and_is_gone_with_its_document(home: Session) -> None:
-    tab = home.active
-    button = await tab.isolated_node("() => document.getElementById('b')")
-    field = await tab.isolated_node("() => document.getElementById('t')")
-    assert button is not None
-    assert field is not None
-    for _ in range(2):
-        tab.hold([button, field])
-        assert await tab.on_node(button, "element => element.id") == "b"
-    assert await tab.on_node(field, "element => element.id") == "t"
-    await tab.main("() => b.remove()")
-    assert await tab.on_node(button, "element => element.isConnected") is False
-    await tab.goto("https://home.test/other")
-    with pytest.raises(ProtocolError):
-        await tab.on_node(field, "element => element.id")
-    tab.hold([field])
-    with pytest.raises(ProtocolError):
-        await tab.on_node(field, "element => element.id")
 
 
 async def test_a_screenshot_shows_the_viewport() -> None:

@@ -1,6 +1,5 @@
 """What an agent is shown of a page: text, a screenshot, marks."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -36,12 +35,7 @@ class Showing(PageEnv):
         parts: list[Part] = [TextPart(text=self._text(tab, numbers))]
         if self.config.screenshot != "none":
             parts.append(ImagePart.of(await self._picture(tab)))
-        # After this turn, while the agent thinks.
-        asyncio.get_running_loop().call_soon(self._prepare, tab)
         return tuple(parts)
-
-    def _prepare(self, tab: "Tab") -> None:
-        tab.hold(shown.node for shown in self.actionable())
 
     async def _look(self) -> "PageSnapshot":
         ahead, self._ahead = self._ahead, None

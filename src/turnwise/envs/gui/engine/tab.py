@@ -4,8 +4,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
@@ -37,8 +36,6 @@ TRIES = 10
 FRAME_APART = 0.01
 """Milliseconds between frames drawn at one time of the page's clock. Chromium cuts to whole microseconds, and never
 answers for a frame that is then no later than the last one."""
-HELD = 32
-"""Elements that are at hand for what the agent does next."""
 NAVIGATIONS = 20
 """Documents one after another that are waited for after one action; a page that goes on and on is stopped there."""
 REDIRECTS = 10
@@ -87,8 +84,6 @@ class Tab(Input):
         """How many were drawn; each gets a time just after the last one's."""
         self.inner: dict[int, str] = {}
         """For nodes in frames of the page, as of the last snapshot: the frame."""
-        self.held: dict[tuple[int, int], asyncio.Future[dict[str, Any]]] = {}
-        """Elements at hand, by node and world."""
         self.ready = asyncio.ensure_future(self._set_up())
         self.ready.add_done_callback(lambda task: task.cancelled() or task.exception())
 
@@ -218,7 +213,7 @@ class Tab(Input):
             ProtocolError: The element is gone.
         """
         world = await self._world(self.inner.get(node, self.target))
-        found = await self._await(self.held.get((node, world)) or self._resolved(node, world))
+        found = await self.cdp("DOM.resolveNode", backendNodeId=node, executionContextId=world)
         told = [{"objectId": found["object"]["objectId"]}, *({"value": arg} for arg in args)]
         answer = await self.cdp(
             "Runtime.callFunctionOn",
@@ -229,19 +224,6 @@ class Tab(Input):
             awaitPromise=True,
         )
         return _value(answer)
-
-    def hold(self, nodes: Iterable[int]) -> None:
-        """Have elements at hand, so that acting on one of them is one question less; let go of the last ones."""
-        if self.held:
-            self.held = {}
-            self.channel.send("Runtime.releaseObjectGroup", objectGroup="held")
-        for node in islice(nodes, HELD):
-            world = self.worlds.get(self.inner.get(node, self.target))
-            if world is not None:
-                self.held[node, world] = self._resolved(node, world, objectGroup="held")
-
-    def _resolved(self, node: int, world: int, **more: str) -> "asyncio.Future[dict[str, Any]]":
-        return self.channel.send("DOM.resolveNode", backendNodeId=node, executionContextId=world, **more)
 
     async def upload(self, node: int, names: list[str]) -> None:
         """Give files of the session's list to a file field."""
