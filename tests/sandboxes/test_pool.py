@@ -73,13 +73,13 @@ async def test_runs_wait_their_turn_apart_from_their_time_limit() -> None:
     ):
         results = {}
 
-        async def run(name: str) -> None:
-            async with pool.sandbox() as box:
-                results[name] = await pool.run_code(box, "import time; time.sleep(0.3)", timeout_s=5)
+        async def run(name: str, box: Sandbox) -> None:
+            results[name] = await pool.run_code(box, "import time; time.sleep(0.3)", timeout_s=5)
 
-        async with anyio.create_task_group() as group:
-            group.start_soon(run, "a")
-            group.start_soon(run, "b")
+        # Both are there before either runs, so that the one waits while the other sleeps, on any machine.
+        async with pool.sandbox() as first, pool.sandbox() as second, anyio.create_task_group() as group:
+            group.start_soon(run, "a", first)
+            group.start_soon(run, "b", second)
         waits = sorted(result.queue_s for result in results.values())
         assert all(result.ok for result in results.values())
         assert waits[1] > 0.2 > waits[0]

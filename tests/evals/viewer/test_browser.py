@@ -117,11 +117,11 @@ def test_from_the_runs_to_a_turn_and_back_and_every_page_is_accessible(page: Pag
     assert p.locator(".list tbody tr").count() == 32
     accessible(p)
     p.locator("a.row").first.click()
-    assert p.locator(".turn").count() >= 1
+    p.locator(".turn").first.wait_for()
     assert p.locator(".credit").count() >= 2
     accessible(p)
     p.click("text=its group")
-    assert p.locator("svg .node").count() >= 2
+    p.locator("svg .node").nth(1).wait_for()
     accessible(p)
     p.click("text=Compare from")
     assert "differ" in p.inner_text(".about")
