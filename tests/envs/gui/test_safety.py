@@ -18,6 +18,7 @@ from turnwise.envs.gui.engine import (
     EngineConfig,
     NavigationRefused,
     PageTooLarge,
+    ProtocolError,
     Session,
     SiteResponse,
     Tab,
@@ -345,6 +346,15 @@ async def test_no_name_on_the_page_stands_for_the_harness_functions() -> None:
     x, y = await elements.aim(session.active, node, "the button")
     assert (x, y) != (1, 1)
     assert (await session.active.main("(x, y) => document.elementFromPoint(x, y).localName", x, y)) == "button"
+    await session.close()
+
+
+async def test_a_fault_of_the_harness_is_not_told_to_the_agent() -> None:
+    session = await opened("<button>go</button>")
+    node = await session.active.isolated_node("() => document.querySelector('button')")
+    assert node is not None
+    with pytest.raises(ProtocolError, match="turnwise is not defined"):
+        await elements.aim(session.active, node, "the button")
     await session.close()
 
 
